@@ -15,7 +15,7 @@ from vision.ports.detecting import DetectionPeers, SalesCounts
 from vision.servicer.detection import DetectionServicer
 from vision.servicer.watches import WatchServicer
 from vision.servicer.webhooks import WebhookServicer
-from vision.settings import VisionSettings
+from vision.settings import VisionServerSettings, VisionSettings
 from vision.watching.alerts import AlertFollower
 from vision.watching.watches import Watches
 from vision.wiring import (
@@ -43,7 +43,7 @@ def bindings(settings: VisionSettings, parts: Parts, sales: SalesCounts) -> list
     return owned.bindings(PeerName.VISION, servicers)
 
 
-async def main(settings: VisionSettings) -> None:
+async def main(settings: VisionServerSettings) -> None:
     """Serve until SIGTERM."""
     db = database(settings)
     parts, sales = Parts.of(settings, db), sales_counts(settings)
@@ -65,6 +65,6 @@ async def main(settings: VisionSettings) -> None:
 
 
 if __name__ == "__main__":
-    configured = load(VisionSettings, *SERVER_CHECKS)
+    configured = load(VisionServerSettings, *SERVER_CHECKS)
     observe("vision", configured, configured.log_level)
     run(main(configured))

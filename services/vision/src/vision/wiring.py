@@ -31,7 +31,7 @@ from vision.domain.catalog_keys import keys_of
 from vision.domain.deliveries import RetryRules
 from vision.record import Record, metadata
 from vision.record.tables import jobs
-from vision.settings import VisionSettings
+from vision.settings import VisionServerSettings, VisionSettings
 from vision.watching.faces import BlurredFrames
 from vision.watching.frames import FrameChecks
 from vision.watching.snapshots import SnapshotPoller
@@ -61,7 +61,7 @@ def to_embedder(settings: VisionSettings) -> PeerCredentials:
     return PeerCredentials.of(settings).calling(PeerName.EMBEDDER)
 
 
-def to_ranker(settings: VisionSettings) -> PeerCredentials:
+def to_ranker(settings: VisionServerSettings) -> PeerCredentials:
     """Return the credentials for calls to the ranker. Raises Unreadable."""
     return PeerCredentials.of(settings).calling(PeerName.RANKER)
 
@@ -135,7 +135,7 @@ class Parts:
         self.photos.close()
 
 
-def sales_counts(settings: VisionSettings) -> RankerSales:
+def sales_counts(settings: VisionServerSettings) -> RankerSales:
     """Return the client of the ranker. Requires a running event loop. Raises Unreadable."""
     return RankerSales(settings.ranker_target, to_ranker(settings))
 
