@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,12 @@ async def test_a_call_that_is_made_again_has_one_effect(shop: VisionShop) -> Non
 
 @pytest.mark.full
 async def test_each_call_can_be_made_again_after_it_was_cancelled(shop: VisionShop) -> None:
-    rows = {**dict(CALLS), "WatchService/SendFrames": {"frames": [{"image": photo(seed=1)}]}}
+    image = photo(seed=1)
+    rows: dict[str, dict[str, Any]] = {
+        **dict(CALLS),
+        "WatchService/SendFrames": {"frames": [{"image": image}]},
+        "DetectionService/DetectProducts": {"image": image},
+    }
     refused = {"WatchService/GetAlertPhoto": "no frame raised an alert"}
     offered = Offered(shop.offered, shop.settings, catalogs=shop.parts.catalogs)
     values = {"watch_id": "shelf", "webhook_id": "hook", "image_id": "a" * 64}
