@@ -152,6 +152,18 @@ async def test_a_worker_with_a_late_list_removes_nothing_of_a_catalog_that_was_c
     assert [each.watch.watch_id for each, _ in await record.watches("shop")] == ["shelf"]
 
 
+async def test_a_registry_that_went_back_to_a_moment_removes_nothing_that_is_newer(
+    record: Record, registry: Registry, catalogs: KnownCatalogs, due: Tidying, db: Database
+) -> None:
+    await listed(registry, catalogs, "second", ACTIVE)
+    await fill(record, db)
+    for state in (ACTIVE, REMOVED):
+        await listed(registry, catalogs, "first", state)
+        await due.remove()
+    await listed(registry, catalogs, "second", ACTIVE)
+    assert [each.watch.watch_id for each, _ in await record.watches("shop")] == ["shelf"]
+
+
 async def test_no_key_of_an_unknown_catalog_is_guessed(
     record: Record, registry: Registry, catalogs: KnownCatalogs, db: Database
 ) -> None:

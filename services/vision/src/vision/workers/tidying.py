@@ -74,10 +74,11 @@ class Tidying:
 
 def _is_removed(key: str, catalogs: KnownCatalogs) -> bool:
     """Return whether the catalog of a key is gone for good. One that the list does not name stays:
-    the list may be that of another installation."""
+    the list may be that of another installation. So does one that is newer than the list's, as its
+    uid tells: the registry may have gone back to a moment before it."""
     catalog_id, _, uid = key.partition(MARK)
     listed = catalogs.listed(catalog_id)
     if not uid or listed is None:
         return False
     gone = (CatalogState.REMOVING, CatalogState.REMOVED)
-    return listed.uid != uid or listed.state in gone
+    return listed.uid > uid or (listed.uid == uid and listed.state in gone)
