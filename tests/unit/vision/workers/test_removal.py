@@ -144,11 +144,20 @@ async def test_a_worker_with_a_late_list_removes_nothing_of_a_catalog_that_was_c
     await listed(registry, catalogs, "first", REMOVED)
     registry.listed = (ListedCatalog("shop", "second", ACTIVE),)  # a server knows that already
     await fill(Record(db, due.record._clock, lambda name: f"{name}@second"), db)
-    registry.down = True
     await due.remove()
-    registry.down = False
-    assert await record.keys() == ["shop@second"]
-    await due.remove()
+    await catalogs.refresh()
+    assert [each.watch.watch_id for each, _ in await record.watches("shop")] == ["shelf"]
+
+
+async def test_a_registry_that_went_back_to_a_moment_removes_nothing_that_is_newer(
+    record: Record, registry: Registry, catalogs: KnownCatalogs, due: Tidying, db: Database
+) -> None:
+    await listed(registry, catalogs, "second", ACTIVE)
+    await fill(record, db)
+    for state in (ACTIVE, REMOVED):
+        await listed(registry, catalogs, "first", state)
+        await due.remove()
+    await listed(registry, catalogs, "second", ACTIVE)
     assert [each.watch.watch_id for each, _ in await record.watches("shop")] == ["shelf"]
 
 

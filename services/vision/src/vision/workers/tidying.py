@@ -49,15 +49,12 @@ class Tidying:
         """Remove what is stored of removed catalogs. Return False: nothing more is due at once.
 
         One that is interrupted begins again. Catalogs are told by their keys, so those that were
-        removed while no worker ran are found too, and by a list from after these keys were read: to
-        an earlier one, a catalog that was created anew is the former one of its id.
+        removed while no worker ran are found too.
         """
-        keys = await self.record.keys()
-        if any(_is_removed(key, self.catalogs) for key in keys) and await self.catalogs.refresh():
-            for key in keys:
-                if _is_removed(key, self.catalogs):
-                    with confined(REMOVAL, catalog=key):
-                        await self._remove(key)
+        for key in await self.record.keys():
+            if _is_removed(key, self.catalogs):
+                with confined(REMOVAL, catalog=key):
+                    await self._remove(key)
         return False
 
     async def _remove(self, key: str) -> None:
@@ -74,10 +71,11 @@ class Tidying:
 
 def _is_removed(key: str, catalogs: KnownCatalogs) -> bool:
     """Return whether the catalog of a key is gone for good. One that the list does not name stays:
-    the list may be that of another installation."""
+    the list may be that of another installation. So does one that is newer than the list's, as its
+    uid tells: the list may be late, or the registry have gone back to a moment before it."""
     catalog_id, _, uid = key.partition(MARK)
     listed = catalogs.listed(catalog_id)
     if not uid or listed is None:
         return False
     gone = (CatalogState.REMOVING, CatalogState.REMOVED)
-    return listed.uid != uid or listed.state in gone
+    return listed.uid > uid or (listed.uid == uid and listed.state in gone)
