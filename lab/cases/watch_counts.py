@@ -31,8 +31,9 @@ from lab.objects.composites import Cutout, cutout
 from sightline_rules.photo_areas import PhotoArea
 from sightline_rules.photos import PhotoLimits
 from vision.adapters import frame_facts, photo_work
+from vision.domain.objects import SeenObject
 from vision.domain.watch_json import dumped_state, loaded_state
-from vision.domain.watch_state import SeenObject, WatchState
+from vision.domain.watch_state import WatchState
 from vision.domain.watches import (
     DEFAULT_HOLD,
     OBJECT_SIMILARITY,

@@ -40,7 +40,7 @@ from tests.fakes.gateway_wire_retriever import (
     TakenDown,
     Vectors,
 )
-from tests.fakes.gateway_wire_vision import Watching, Webhooks
+from tests.fakes.gateway_wire_vision import Detecting, Watching, Webhooks
 
 
 @dataclass
@@ -214,5 +214,5 @@ def _peers(
             Profiles(ranking),
             Jobs(ranking, "ranker", ranker_jobs),
         ),
-        Peer.of("vision", seeing, Watching(seeing), Webhooks(seeing)),
+        Peer.of("vision", seeing, Detecting(seeing), Watching(seeing), Webhooks(seeing)),
     )

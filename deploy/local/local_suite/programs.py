@@ -287,7 +287,8 @@ def _services(
         settings = _vision(data, address) | registry[VISION]
         keys = (_webhook_key(data),)
         # All of its methods are public ones.
-        server = service(VISION, "gateway.v1.WatchService", settings, *keys)
+        calling = {**settings, "VISION_RANKER_TARGET": address["ranker"]}
+        server = service(VISION, "gateway.v1.WatchService", calling, *keys)
         seeing = (server, worker(VISION, settings))
     return (
         service(

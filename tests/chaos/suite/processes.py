@@ -51,6 +51,7 @@ CAMERA_RATES: Final = dict.fromkeys(CAMERAS, 0.5)
 TYPED: Final = frozenset(
     {
         *("EMBEDDER_UNAVAILABLE", "RETRIEVER_UNAVAILABLE", "INDEX_UNAVAILABLE"),
+        "VISION_UNAVAILABLE",
         *("MODEL_NOT_READY", "EMBED_QUEUE_FULL", "UNAVAILABLE", "DEADLINE_EXCEEDED"),
     }
 )
@@ -95,6 +96,8 @@ LEFT: Final[Mapping[str, Left]] = {
         Cause.RANKER_UNAVAILABLE, Cause.PROFILE_UNAVAILABLE, Cause.ANSWER_RECORD_DROPPED
     ),
     "ranker-worker": Left(),
+    "vision": Left(),
+    "vision-worker": Left(),
     "gateway": Left(),
     "gateway-http": Left(),
     ALL: Left(

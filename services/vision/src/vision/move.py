@@ -27,6 +27,13 @@ from vision.record.moving import FormerCatalog
 from vision.settings import VisionSettings
 from vision.wiring import MIGRATIONS, database
 
+REFUSED = "refused"
+OWN = "it has watches or webhooks here already"
+LOST = (
+    "of its photos are not in --photos, or damaged: name the retriever's store, or, if they are"
+    " lost for good, repeat with --without-lost-photos"
+)
+
 
 def nothing(_: str) -> None:
     """Do nothing after a step."""
@@ -46,18 +53,20 @@ class Move:
     clock: Clock = now_micros
     after: Callable[[str], None] = nothing
     """Called after each step that is durable, with its name."""
+    without_lost_photos: bool = False
+    """True: also move catalogs of which photos are lost."""
 
     async def catalog(self, former: FormerCatalog) -> Mapping[str, Any]:
         """Move a catalog. Return what was done."""
         about = {"catalog": former.catalog_id}
-        if await self.target.read(lambda c: moving.is_moved(c, former.key)):
-            return {**about, "outcome": "moved before"}
-        if await self.target.read(lambda c: moving.has_own(c, former.key)):
-            return {**about, "outcome": "refused: it has watches or webhooks here already"}
+        if stands := await self._standing(former):
+            return {**about, "outcome": stands}
         lost = 0
         for image_id in former.image_ids:  # before the rows that name them
             lost += not await self._photo(former, image_id)
             self.after("photo")
+        if lost and not self.without_lost_photos:
+            return {**about, "outcome": f"{REFUSED}: {lost} {LOST}", "lost_photos": lost}
 
         def rows(connection: sa.Connection) -> Mapping[str, int] | None:
             with self.source.engine.connect() as source:
@@ -66,8 +75,15 @@ class Move:
         counts = await self.target.write(rows)
         self.after("rows")
         if counts is None:
-            return {**about, "outcome": "refused: it has watches or webhooks here already"}
+            return {**about, "outcome": await self._standing(former)}
         return {**about, "outcome": "moved", **counts, "lost_photos": lost}
+
+    async def _standing(self, former: FormerCatalog) -> str:
+        """Return why a catalog is not moved; empty: it is."""
+        if await self.target.read(lambda c: moving.is_moved(c, former.key)):
+            return "moved before"
+        own = await self.target.read(lambda c: moving.has_own(c, former.key))
+        return f"{REFUSED}: {OWN}" if own else ""
 
     async def _photo(self, former: FormerCatalog, image_id: str) -> bool:
         """Copy a photo. Return whether there was one."""
@@ -84,11 +100,11 @@ async def move(
 ) -> bool:
     """Move all catalogs. Return whether none was refused."""
     with moved.source.engine.connect() as source:
-        found = moving.former_catalogs(source, declared)
+        found = moving.former_catalogs(source, declared, moved.clock())
     good = True
     for former in found:
         done = await moved.catalog(former)
-        good = good and not done["outcome"].startswith("refused")
+        good = good and not done["outcome"].startswith(REFUSED)
         say(json.dumps(done))
     return good
 
@@ -100,6 +116,9 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("--from", dest="url", help="RETRIEVER_DATABASE_URL")
     source.add_argument("--from-file", dest="file", type=Path, help="a file with it")
     made.add_argument("--photos", required=True, help="RETRIEVER_PHOTOS_URL")
+    made.add_argument(
+        "--without-lost-photos", action="store_true", help="move catalogs that have lost photos too"
+    )
     return made
 
 
@@ -115,7 +134,10 @@ def main() -> int:
             closing(ContentStore(given.photos)) as photos,
             closing(ContentStore(settings.photos_url)) as frames,
         ):
-            good = asyncio.run(move(Move(source, photos, target, frames), settings.catalogs))
+            moved = Move(
+                *(source, photos, target, frames), without_lost_photos=given.without_lost_photos
+            )
+            good = asyncio.run(move(moved, settings.catalogs))
     except (ServiceError, OSError, ValueError, sa.exc.SQLAlchemyError) as error:
         # The text of an error of SQL may have rows.
         text = type(error).__name__ if isinstance(error, sa.exc.SQLAlchemyError) else str(error)

@@ -22,15 +22,16 @@ from servicekit.sql.migrations import settle
 from sightline_rules.photos import PhotoLimits
 from vision.adapters import photo_work
 from vision.adapters.embedder import EmbedderFrames
+from vision.adapters.peer_calls import RETRIEVER_CALLS
 from vision.adapters.photos import PhotoStore
 from vision.adapters.product_vectors import RetrieverVectors
-from vision.adapters.retriever_calls import IDEMPOTENT
+from vision.adapters.ranker import RankerSales
 from vision.delivery.deliverer import Deliverer
 from vision.domain.catalog_keys import keys_of
 from vision.domain.deliveries import RetryRules
 from vision.record import Record, metadata
 from vision.record.tables import jobs
-from vision.settings import VisionSettings
+from vision.settings import VisionServerSettings, VisionSettings
 from vision.watching.faces import BlurredFrames
 from vision.watching.frames import FrameChecks
 from vision.watching.snapshots import SnapshotPoller
@@ -60,6 +61,11 @@ def to_embedder(settings: VisionSettings) -> PeerCredentials:
     return PeerCredentials.of(settings).calling(PeerName.EMBEDDER)
 
 
+def to_ranker(settings: VisionServerSettings) -> PeerCredentials:
+    """Return the credentials for calls to the ranker. Raises Unreadable."""
+    return PeerCredentials.of(settings).calling(PeerName.RANKER)
+
+
 def backup_keys(settings: VisionSettings) -> SigningKeys:
     """Return the keys that sign backups. Raises Unreadable."""
     return signing_keys(settings.backup_keys_file)
@@ -77,6 +83,8 @@ def webhook_keys(settings: VisionSettings) -> SigningKeys:
 
 CHECKS = (PeerCredentials.of, to_embedder, to_retriever, backup_keys, webhook_keys)
 """Readers of the files that settings name, called at the start."""
+SERVER_CHECKS = (*CHECKS, to_ranker)
+"""Those of the server."""
 
 
 def snapshot_fetcher(settings: VisionSettings) -> Fetcher:
@@ -102,7 +110,7 @@ class Parts:
         """Connect the parts. Requires a running event loop. Raises Unreadable, and SystemExit if
         memory does not suffice for decoding."""
         channel = connect(
-            settings.retriever_target, peers=to_retriever(settings), service_configs=IDEMPOTENT
+            settings.retriever_target, peers=to_retriever(settings), service_configs=RETRIEVER_CALLS
         )
         file = settings.catalogs_file
         catalogs = KnownCatalogs(settings.catalogs, RemoteRegistry(channel), file=file)
@@ -125,6 +133,11 @@ class Parts:
         await self.embedder.close()
         await self.channel.close(None)
         self.photos.close()
+
+
+def sales_counts(settings: VisionServerSettings) -> RankerSales:
+    """Return the client of the ranker. Requires a running event loop. Raises Unreadable."""
+    return RankerSales(settings.ranker_target, to_ranker(settings))
 
 
 def deliverer(

@@ -28,6 +28,7 @@ from servicekit.tasks.loops import Loop
 from servicekit.telemetry import get_logger, serve_metrics
 from vision.adapters.audit_log import AuditLog
 from vision.backup.backups import BackupJobs, kinds
+from vision.record import Record
 from vision.record.tables import jobs
 from vision.settings import VisionSettings
 from vision.watching.silence import SilenceChecks
@@ -90,7 +91,7 @@ async def main(settings: VisionSettings) -> None:
 def _loops(settings: VisionSettings, db: Database, parts: Parts) -> list[Run]:
     """Return the loops whose steps are due from time to time."""
     due = Tidying(
-        *(parts.catalogs, parts.record, parts.photos, parts.photos.files, settings.alert_days),
+        *(parts.catalogs, Record(db), parts.photos.files, settings.alert_days),
         forget_jobs=partial(forget_jobs, db, jobs, settings.job_days),
     )
     audit = Auditing(parts.record, AuditLog(parts.channel).append)

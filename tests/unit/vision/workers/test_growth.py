@@ -74,7 +74,7 @@ async def test_rows_of_what_is_deleted_go(
     monkeypatch.setattr(tidying.time, "time", lambda: clock.now / 1e6)
     photos, seen, left = FakeFramePhotos(), Counter[str](), list[Counter[str]]()
     forget = partial(forget_jobs, db, jobs, 1, lambda: 2**60)
-    due = Tidying(KnownCatalogs(("default",)), record, photos, photos, 1.0, forget)
+    due = Tidying(KnownCatalogs(("default",)), record, photos, 1.0, forget)
 
     async def stored(_: object) -> None:
         pass

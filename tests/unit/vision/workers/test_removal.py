@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from servicekit.catalogs.known import CatalogList, CatalogState, KnownCatalogs, ListedCatalog
+from servicekit.catalogs.known import (
+    CatalogList,
+    CatalogNotFound,
+    CatalogState,
+    CatalogsUnavailable,
+    KnownCatalogs,
+    ListedCatalog,
+)
+from servicekit.errors import Unavailable
 from servicekit.sql.database import Database
 from tests.fakes.clock import Clock
 from tests.fakes.watch_alerts import raise_alert
@@ -13,6 +21,8 @@ from vision.domain.catalog_keys import keys_of
 from vision.domain.watches import Fault, FaultCondition, Watch, WatchPhoto, WatchRule
 from vision.domain.webhooks import Webhook, WebhookSecret
 from vision.record import Record, metadata
+from vision.record.tables import watch_alerts
+from vision.record.watch_rows import NAMING
 from vision.workers.tidying import Tidying
 
 WATCH = Watch("shelf", rules=(WatchRule("dark", FaultCondition(Fault.BLACK)),))
@@ -26,8 +36,11 @@ class Registry:
 
     def __init__(self) -> None:
         self.listed: tuple[ListedCatalog, ...] = ()
+        self.down = False
 
     async def read(self, known_revision: str) -> CatalogList:
+        if self.down:
+            raise Unavailable("down", reason="UNAVAILABLE")
         return CatalogList("1", self.listed)
 
 
@@ -47,13 +60,11 @@ def record(db: Database, clock: Clock, catalogs: KnownCatalogs) -> Record:
 
 
 @pytest.fixture
-def due(record: Record, catalogs: KnownCatalogs) -> Tidying:
-    photos = FakeFramePhotos()
-
+def due(db: Database, clock: Clock, catalogs: KnownCatalogs) -> Tidying:
     async def none() -> int:
         return 0
 
-    return Tidying(catalogs, record, photos, photos, 0.0, none)
+    return Tidying(catalogs, Record(db, clock), FakeFramePhotos(), 0.0, none)
 
 
 async def listed(
@@ -107,8 +118,8 @@ async def test_what_a_removed_catalog_has_left_is_deleted_and_a_deleted_one_can_
     await listed(registry, catalogs, "first", ACTIVE)
     await fill(record, db)
     await fill(record, db, "default")
-    assert isinstance(due.photos, FakeFramePhotos)
-    due.photos.stored["shop@first", PHOTO.image_id] = b"photo"
+    assert isinstance(due.files, FakeFramePhotos)
+    due.files.stored["shop@first", PHOTO.image_id] = b"photo"
 
     await listed(registry, catalogs, "first", DELETED)
     await due.remove()
@@ -123,5 +134,59 @@ async def test_what_a_removed_catalog_has_left_is_deleted_and_a_deleted_one_can_
     await listed(registry, catalogs, "first", REMOVED)
     await due.remove()
     assert await held(db) == set()
-    assert due.photos.stored == {}
+    assert due.files.stored == {}
     assert len(await record.watches("default")) == 1
+
+
+async def test_a_worker_with_a_late_list_removes_nothing_of_a_catalog_that_was_created_anew(
+    record: Record, registry: Registry, catalogs: KnownCatalogs, due: Tidying, db: Database
+) -> None:
+    await listed(registry, catalogs, "first", REMOVED)
+    registry.listed = (ListedCatalog("shop", "second", ACTIVE),)  # a server knows that already
+    await fill(Record(db, due.record._clock, lambda name: f"{name}@second"), db)
+    registry.down = True
+    await due.remove()
+    registry.down = False
+    assert await record.keys() == ["shop@second"]
+    await due.remove()
+    assert [each.watch.watch_id for each, _ in await record.watches("shop")] == ["shelf"]
+
+
+async def test_no_key_of_an_unknown_catalog_is_guessed(
+    record: Record, registry: Registry, catalogs: KnownCatalogs, db: Database
+) -> None:
+    """A backup of one would be empty, and what is restored to one would never be found again."""
+    await fill(Record(db, key_of=lambda name: f"{name}@first"), db)
+    with pytest.raises(CatalogNotFound):
+        await record.snapshot("shop", lambda found: found.commit)
+    assert await record.snapshot_sources() == []
+    registry.down = True
+    await catalogs.refresh()
+    with pytest.raises(CatalogsUnavailable):
+        await record.snapshot("shop", lambda found: found.commit)
+    registry.down = False
+    await listed(registry, catalogs, "first", DELETED)
+    assert await record.snapshot("shop", lambda found: found.commit) > 0
+
+
+async def test_terms_end_and_unnamed_photos_go_in_catalogs_that_are_not_in_use_too(
+    db: Database, clock: Clock, registry: Registry, catalogs: KnownCatalogs, due: Tidying
+) -> None:
+    await listed(registry, catalogs, "first", DELETED)
+    files = due.files
+    assert isinstance(files, FakeFramePhotos)
+    for key in ("shop@first", "default", "undeclared"):
+        by_key = Record(db, clock)
+        expired = WatchPhoto("b" * 64, "image/jpeg", 4, 3, 1)
+        await by_key.create_watch(key, WATCH, [PHOTO, expired])
+        for name in "abcd":  # a rule's, an expired one, one of a failed call, one of a present call
+            files.stored[key, name * 64] = b"photo"
+    files.old = {name * 64 for name in "abc"}
+    await due.step()
+    assert {name[0] for _, name in files.stored} == {"a", "d"}
+    assert len(files.stored) == 6
+
+
+def test_every_table_that_names_photos_keeps_them() -> None:
+    naming = {each for each in metadata.sorted_tables if "image_id" in each.c}
+    assert naming == {*NAMING, watch_alerts}, "a photo that no table of NAMING names is deleted"

@@ -97,10 +97,6 @@ class PhotoStore:
         with _stored():
             return await self.files.get(self._key_of(catalog_id), image_id)
 
-    async def discard(self, catalog_id: str, image_id: str, before: float) -> bool:
-        with _stored():
-            return await self.files.discard(self._key_of(catalog_id), image_id, before)
-
 
 @contextmanager
 def _decoding() -> Iterator[None]:

@@ -52,10 +52,10 @@ class FormerCatalog:
     key: str
     """Its key here."""
     image_ids: tuple[str, ...]
-    """Photos of its watches."""
+    """Photos of its watches whose term has not ended."""
 
 
-def former_catalogs(source: Connection, declared: Collection[str]) -> list[FormerCatalog]:
+def former_catalogs(source: Connection, declared: Collection[str], now: int) -> list[FormerCatalog]:
     """Return the catalogs of a retriever's record that have anything to move, but removed ones.
     `declared`: catalogs that settings declare."""
     named = set[str]()
@@ -67,9 +67,10 @@ def former_catalogs(source: Connection, declared: Collection[str]) -> list[Forme
         row = None if catalog_id in declared else listed.get(catalog_id)
         if row is not None and row.state in (CatalogState.REMOVING, CatalogState.REMOVED):
             continue
-        photos = sa.select(watch_photos.c.image_id).distinct()
-        mine = photos.where(watch_photos.c.catalog_id == catalog_id)
-        image_ids = source.execute(mine.order_by(watch_photos.c.image_id)).scalars()
+        c = watch_photos.c
+        kept = c.catalog_id == catalog_id, sa.or_(c.expire_time == 0, c.expire_time > now)
+        photos = sa.select(c.image_id).distinct().where(*kept)
+        image_ids = source.execute(photos.order_by(c.image_id)).scalars()
         key = key_with(catalog_id, "" if row is None else row.uid)
         found.append(FormerCatalog(catalog_id, key, tuple(image_ids)))
     return found
@@ -82,8 +83,10 @@ def is_moved(connection: Connection, key: str) -> bool:
 
 
 def has_own(connection: Connection, key: str) -> bool:
-    """Return whether a catalog has watches, alerts or webhooks of this record."""
-    queries = (sa.select(table.c.catalog_id).where(on(table, catalog_id=key)) for table in MOVED)
+    """Return whether a catalog has watches or webhooks of this record. Of deleted ones, photos are
+    left for hours."""
+    owned = (watches, webhooks)
+    queries = (sa.select(table.c.catalog_id).where(on(table, catalog_id=key)) for table in owned)
     return any(connection.execute(query.limit(1)).first() for query in queries)
 
 
@@ -92,12 +95,12 @@ def move_rows(
 ) -> Mapping[str, int] | None:
     """Copy the rows of a catalog. Return their numbers by table; None: nothing was copied, since
     the catalog has rows of its own here."""
-    queue_up(connection, former.key)
+    own = queue_up(connection, former.key)
     if is_moved(connection, former.key) or has_own(connection, former.key):
         return None
     counts = {table.name: _copy(connection, source, table, former) for table in MOVED}
     head = sa.select(sequences.c.seq).where(on(sequences, catalog_id=former.catalog_id))
-    values = {"seq": source.execute(head).scalar() or 0, "time": now}
+    values = {"seq": max(own, source.execute(head).scalar() or 0), "time": now}
     mine = sa.update(sequences).where(on(sequences, catalog_id=former.key))
     # Later alerts have greater numbers, so that resume tokens and places of webhooks stay valid.
     connection.execute(mine.values(values))
@@ -113,6 +116,6 @@ def _copy(
     with source.execute(query.execution_options(yield_per=BATCH)) as result:
         for batch in result.mappings().partitions():
             rows: list[dict[str, Any]] = [{**row, "catalog_id": former.key} for row in batch]
-            connection.execute(sa.insert(table), rows)
+            put(connection, table, rows)
             count += len(rows)
     return count

@@ -8,6 +8,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection
 
 from servicekit.clock import Clock, now_micros
+from servicekit.errors import ServiceError
 from servicekit.sql.database import Database
 from vision.domain.catalog_keys import KeyOf, catalog_of, same
 from vision.domain.deliveries import Delivery, DeliveryStep, Lane, LaneState
@@ -78,6 +79,7 @@ class Record:
     alerts_after = _reads(watch_rows.read_alerts_after)
     newest_alert = _reads(watch_rows.read_newest_alert)
     watch_photo = _reads(watch_rows.read_watch_photo)
+    unnamed_photos = _reads(watch_rows.read_unnamed_photos)
     drop_expired_photos = _writes_now(watch_rows.drop_expired_photos)
     drop_old_alerts = _writes(watch_rows.drop_old_alerts)
     snapshot = _reads(snapshots.take_snapshot)
@@ -108,7 +110,9 @@ class Record:
         *,
         catalogs: Sequence[str],
     ) -> tuple[list[Lane], int]:
-        keys, held = [self.key_of(each) for each in catalogs], frozenset(map(self._keyed, busy))
+        used = {each: self.key_of(each) for each in catalogs}
+        keys = list(used.values())
+        held = {replace(lane, catalog_id=used.get(lane.catalog_id, "")) for lane in busy}
         found, later = await self._db.read(
             lambda c: deliveries.read_due(c, now, latest, held, limit, catalogs=keys)
         )
@@ -156,5 +160,11 @@ class Record:
         return [
             replace(each, catalog_id=catalog_id)
             for catalog_id, each in named
-            if self.key_of(catalog_id) == each.catalog_id
+            if self._is_current(catalog_id, each.catalog_id)
         ]
+
+    def _is_current(self, catalog_id: str, key: str) -> bool:
+        try:
+            return self.key_of(catalog_id) == key
+        except ServiceError:
+            return False
