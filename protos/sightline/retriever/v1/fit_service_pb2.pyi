@@ -61,7 +61,6 @@ class FitSpaceRequest(google.protobuf.message.Message):
     SEED_FIELD_NUMBER: builtins.int
     MAX_PHOTOS_FIELD_NUMBER: builtins.int
     SHOPPER_PHOTO_TAGS_FIELD_NUMBER: builtins.int
-    LEARN_FROM_CLICKS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -76,8 +75,6 @@ class FitSpaceRequest(google.protobuf.message.Message):
     """Maximum number of photos, 100 to 1,000,000. Default: 50,000. If there are more, products are sampled by the seed,
     each with all its photos.
     """
-    learn_from_clicks: builtins.bool
-    """Refused with REQUEST_INVALID since 0.40, which refines no space by clicks."""
     @property
     def shopper_photo_tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Tags of products whose photos were taken by shoppers, e.g. "shopper-photo", up to 16. All other photos count as the
@@ -94,8 +91,7 @@ class FitSpaceRequest(google.protobuf.message.Message):
         seed: builtins.int = ...,
         max_photos: builtins.int = ...,
         shopper_photo_tags: collections.abc.Iterable[builtins.str] | None = ...,
-        learn_from_clicks: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["backbone", b"backbone", "catalog_id", b"catalog_id", "learn_from_clicks", b"learn_from_clicks", "max_dimension", b"max_dimension", "max_photos", b"max_photos", "request_id", b"request_id", "seed", b"seed", "shopper_photo_tags", b"shopper_photo_tags"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["backbone", b"backbone", "catalog_id", b"catalog_id", "max_dimension", b"max_dimension", "max_photos", b"max_photos", "request_id", b"request_id", "seed", b"seed", "shopper_photo_tags", b"shopper_photo_tags"]) -> None: ...
 
 Global___FitSpaceRequest: typing_extensions.TypeAlias = FitSpaceRequest

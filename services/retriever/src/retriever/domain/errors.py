@@ -27,7 +27,6 @@ ServiceError
 │   ├── CatalogExists          CATALOG_EXISTS
 ├── FailedPrecondition
 │   ├── SpaceUnavailable       SPACE_UNAVAILABLE
-│   ├── RefinementFailed       REFINEMENT_FAILED
 │   ├── GenerationNotVerified  GENERATION_NOT_VERIFIED
 │   ├── GenerationActive       GENERATION_ACTIVE
 │   ├── RollbackUnavailable    ROLLBACK_UNAVAILABLE
@@ -310,12 +309,6 @@ class ColumnsUnavailable(errors.Unavailable, reason="COLUMNS_UNAVAILABLE"):
 
     message = "the catalog's columns are not in memory"
     retry_after = timedelta(seconds=1)
-
-
-class RefinementFailed(errors.FailedPrecondition, reason="REFINEMENT_FAILED"):
-    """A job of a release before 0.40 that refines a space by clicks, which no release does now."""
-
-    message = "spaces are no longer refined by clicks: fit one on the catalog's photos"
 
 
 class FitRunning(errors.Unavailable, reason="FIT_IN_PROGRESS"):

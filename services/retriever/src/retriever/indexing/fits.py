@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-from retriever.domain.errors import FitRunning, RefinementFailed
+from retriever.domain.errors import FitRunning
 from retriever.domain.fit_plan import FitPlan, FitProgress, ReferencePlan
 from retriever.domain.jobs import Progress, reporting
 from retriever.indexing import fit_photos
@@ -134,8 +134,6 @@ class _BegunFit:
 
 
 async def _space(job: Job, deps: FitTools) -> _BegunFit:
-    if job.params.get("base") or job.params.get("refinement"):  # of a job of 0.39
-        raise RefinementFailed
     wanted = job.given(FitPlan)
     chosen = await fit_photos.choose(job.catalog_id, wanted, deps.record)
     photos = fit_photos.read(job.catalog_id, wanted, chosen, deps.record, deps.photos)
