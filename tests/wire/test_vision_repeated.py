@@ -28,8 +28,14 @@ CALLS = (
     ("WebhookService/ReplayDeliveries", {"webhook_id": "hook"}),
     ("WebhookService/DeleteWebhook", {"webhook_id": "hook"}),
     ("WatchService/DeleteWatch", SHELF),
+    ("InspectionService/DeleteReference", {"reference_id": "r"}),
 )
-ELSEWHERE = {"WatchService/SendFrames": "unit/vision/watching/test_frames.py"}
+ELSEWHERE = {
+    "WatchService/SendFrames": "unit/vision/watching/test_frames.py",
+    "InspectionService/AddReferencePhotos": "unit/vision/inspection/test_inspection_use_cases.py",
+    "InspectionService/FitReference": "wire/test_vision_inspection.py",
+    "InspectionService/PromoteReference": "unit/vision/record/test_references.py",
+}
 """Calls that are repeated by the tests in these files."""
 
 

@@ -89,7 +89,7 @@ async def seeing(
     db = database(settings)
     parts = Parts.of(settings, db)
     await parts.catalogs.start()
-    offered = bindings(settings, parts)
+    offered = bindings(settings, db, parts)
     running = await server.start(offered, settings, "vision", catalogs=parts.catalogs)
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:

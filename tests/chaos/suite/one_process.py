@@ -26,7 +26,9 @@ from tests.chaos.suite.processes import lose_each
 from tests.chaos.suite.shop import SECONDS
 from tests.fakes import faulty_all
 
-SET_UP: Final = "one process of four services, two workers, Triton and Milvus Lite; SQLite"
+SET_UP: Final = (
+    "one process of four services, vision, three workers, Triton and Milvus Lite; SQLite"
+)
 LOOK_SECONDS: Final = 0.05
 
 
@@ -40,7 +42,7 @@ def one_process(stopped: float, seed: int, report: Report) -> None:
 @contextlib.contextmanager
 def _suite() -> Iterator[Suite]:
     def make(data: Path) -> Suite:
-        made = sightline(data, free_port_base(), target=ALL)
+        made = sightline(data, free_port_base(), target=ALL, vision=True)
         return Suite(data, [_faulty(hasty(each), data) for each in made], report=lambda _: None)
 
     with own(make) as suite:

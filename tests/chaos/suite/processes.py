@@ -52,6 +52,7 @@ TYPED: Final = frozenset(
     {
         *("EMBEDDER_UNAVAILABLE", "RETRIEVER_UNAVAILABLE", "INDEX_UNAVAILABLE"),
         *("MODEL_NOT_READY", "EMBED_QUEUE_FULL", "UNAVAILABLE", "DEADLINE_EXCEEDED"),
+        "VISION_UNAVAILABLE",
     }
 )
 """Reasons by which calls of cameras may fail while a process is lost."""
@@ -95,6 +96,8 @@ LEFT: Final[Mapping[str, Left]] = {
         Cause.RANKER_UNAVAILABLE, Cause.PROFILE_UNAVAILABLE, Cause.ANSWER_RECORD_DROPPED
     ),
     "ranker-worker": Left(),
+    "vision": Left(alone=True),
+    "vision-worker": Left(),
     "gateway": Left(),
     "gateway-http": Left(),
     ALL: Left(

@@ -22,7 +22,7 @@ DATABASES: Final = ("retriever", "ranker")
 """Services that have a database each."""
 SECOND: Final = "-2"
 """Suffix of the name of a service's second process."""
-_BESIDE: Final = "one retriever-worker, ranker-worker, Triton and Milvus Lite; PostgreSQL"
+_BESIDE: Final = "one of each worker and of vision, Triton and Milvus Lite; PostgreSQL"
 SET_UP: Final = f"two each of {', '.join(REPLICATED)}; {_BESIDE}"
 ONE_PROCESS: Final = f"one process of four services; {_BESIDE}"
 
@@ -82,10 +82,10 @@ def _twice(data: Path) -> list[Program]:
     first = second = free_port_base()
     while second == first:
         second = free_port_base()
-    one = sightline(data, first, target=target.get())
+    one = sightline(data, first, target=target.get(), vision=True)
     two = [
         each
-        for each in sightline(data, second, target=target.get())
+        for each in sightline(data, second, target=target.get(), vision=True)
         if {each.name, *each.serves} & {*REPLICATED}
     ]
     address, also = _addresses(one), _addresses(two)
@@ -95,6 +95,9 @@ def _twice(data: Path) -> list[Program]:
         "RETRIEVER_MILVUS_URI": f"http://{address['milvus']}",
         "RETRIEVER_EMBEDDER_TARGET": both["embedder"],
         "RANKER_RETRIEVER_TARGET": both["retriever"],
+        "VISION_EMBEDDER_TARGET": both["embedder"],
+        "VISION_RETRIEVER_TARGET": both["retriever"],
+        "GATEWAY_VISION_TARGET": address["vision"],
         **{f"GATEWAY_{name.upper()}_TARGET": both[name] for name in REPLICATED[:-1]},
     }
     return [_given(each, shared) for each in (*one, *map(_named_second, two))]

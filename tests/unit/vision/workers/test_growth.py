@@ -15,6 +15,7 @@ from servicekit.sql.retention import forget_jobs
 from tests.fakes.clock import Clock
 from tests.unit.vision.watching.test_frames import FakeFramePhotos
 from vision.domain.deliveries import DeliveryStep, Lane, LaneState
+from vision.domain.references import DraftPhoto
 from vision.domain.retention import BOUNDED, GOES, TABLES
 from vision.domain.watch_state import WatchProgress, WatchState
 from vision.domain.watches import (
@@ -82,6 +83,9 @@ async def test_rows_of_what_is_deleted_go(
     clock.now = 50 * YEAR
     for _ in range(3):
         await alert(record, "f" * 64, clock.now)
+        await record.note_file("default", file := f"{clock.now:064x}")
+        await record.add_photo("default", "r", DraftPhoto("a", file))
+        await record.note_file("default", "0" * 64)
         job = await Jobs(db, jobs).create("backup", "default", {})
         seen.update(await rows(db))
         await Jobs(db, jobs).cancel(job.id)
@@ -90,6 +94,7 @@ async def test_rows_of_what_is_deleted_go(
         clock.now += YEAR
         await Auditing(record, stored).step()
         await due.step()
+        await due.drop_files()
         left.append(await rows(db))
     assert left[1] == left[2]
     assert {name for name, (term, _) in TABLES.items() if term is GOES and left[2][name]} == set()

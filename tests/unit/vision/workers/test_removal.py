@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from servicekit.catalogs.known import CatalogList, CatalogState, KnownCatalogs, ListedCatalog
 from servicekit.sql.database import Database
 from tests.fakes.clock import Clock
 from tests.fakes.watch_alerts import raise_alert
+from tests.unit.vision.record.test_references import MADE
 from tests.unit.vision.watching.test_frames import FakeFramePhotos
 from vision.domain.catalog_keys import keys_of
+from vision.domain.references import DraftPhoto
 from vision.domain.watches import Fault, FaultCondition, Watch, WatchPhoto, WatchRule
 from vision.domain.webhooks import Webhook, WebhookSecret
+from vision.inspection import fits
+from vision.inspection.fits import ReferencePlan
 from vision.record import Record, metadata
+from vision.wiring import job_queue
 from vision.workers.tidying import Tidying
 
 WATCH = Watch("shelf", rules=(WatchRule("dark", FaultCondition(Fault.BLACK)),))
@@ -67,6 +74,12 @@ async def fill(record: Record, db: Database, catalog_id: str = "shop") -> None:
     await record.create_watch(catalog_id, WATCH, [PHOTO])
     await record.create_webhook(catalog_id, HOOK)
     await raise_alert(db, "shelf", record.key_of(catalog_id))
+    for file in ("f" * 64, "m" * 64):
+        await record.note_file(catalog_id, file)
+    await record.keep_version(catalog_id, replace(MADE, version="a" * 16, file="m" * 64), [])
+    await record.add_photo(catalog_id, "r", DraftPhoto("a", "f" * 64))
+    plan = ReferencePlan("r", "")
+    await fits.ask(record.key_of(catalog_id), plan, job_queue(db), request_id="")
 
 
 async def held(db: Database) -> set[str]:
@@ -94,6 +107,7 @@ async def test_a_catalog_of_the_same_id_has_nothing_of_the_former_one(
     assert await record.newest_alert("shop") == 0
     assert await record.watch_photo("shop", PHOTO.image_id) is None
     assert (await record.due_lanes(2**50, 2**60, (), 9, catalogs=["shop"]))[0] == []
+    assert await record.listed_references("shop") == []
     await fill(record, db)
     await due.remove()
     assert [each.watch.watch_id for each, _ in await record.watches("shop")] == ["shelf"]
@@ -125,3 +139,30 @@ async def test_what_a_removed_catalog_has_left_is_deleted_and_a_deleted_one_can_
     assert await held(db) == set()
     assert due.photos.stored == {}
     assert len(await record.watches("default")) == 1
+
+
+async def test_files_that_references_let_go_are_deleted_and_no_others(
+    record: Record, db: Database, registry: Registry, catalogs: KnownCatalogs, due: Tidying
+) -> None:
+    await listed(registry, catalogs, "first", ACTIVE)
+    await fill(record, db)
+    assert isinstance(due.photos, FakeFramePhotos)
+    for name in ("f" * 64, "m" * 64):
+        due.photos.stored["shop@first", name] = b"file"
+    assert await due.drop_files() is False
+    assert len(due.photos.stored) == 2
+    await record.drop_photos("shop", "r", ["a"])
+    await due.drop_files()
+    assert due.photos.stored == {("shop@first", "m" * 64): b"file"}
+    assert await record.due_files(9) == []
+
+
+async def test_drafts_are_deleted_after_a_day(
+    record: Record, db: Database, clock: Clock, due: Tidying
+) -> None:
+    await fill(record, db, "default")
+    await due.step()
+    assert len(await record.draft("default", "r")) == 1
+    clock.now += 86_400_000_001
+    await due.step()
+    assert await record.draft("default", "r") == {}

@@ -12,15 +12,13 @@ from embedder.domain.photos import Box
 from embedder.domain.recipes import words
 from embedder.spaces.listing import ListedSpace
 from servicekit.rpc.messages import MessageWriter
-from servicekit.telemetry import Stage, Stages
+from servicekit.telemetry import Stage, Stages, merged
 from sightline.common.v1 import answer_pb2, photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 
 message_of = MessageWriter(
     {
         "photo_count": "photos",
-        "defect_count": "defects",
-        "least_false_alarm_rate": "least_rate",
         "model": "name",
         "category_count": "categories",
     }
@@ -85,16 +83,12 @@ def measured(stages: Stages) -> dict[str, Any]:
 
 def timings(stages: Sequence[Stage]) -> list[answer_pb2.StageTiming]:
     """Return one timing per stage name, from its first start to its last end."""
-    found = []
-    for name in dict.fromkeys(stage.name for stage in stages):
-        same = [stage for stage in stages if stage.name == name]
-        start = min(stage.start for stage in same)
-        end = max(stage.start + stage.duration for stage in same)
-        timing = answer_pb2.StageTiming(stage=name)
-        timing.start.FromNanoseconds(int(start * 1e9))
-        timing.total.FromNanoseconds(int((end - start) * 1e9))
-        found.append(timing)
-    return found
+    return [
+        answer_pb2.StageTiming(
+            stage=each.name, start=duration(each.start), total=duration(each.duration)
+        )
+        for each in merged(stages)
+    ]
 
 
 def priority(value: int) -> Priority:

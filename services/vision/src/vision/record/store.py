@@ -12,7 +12,15 @@ from servicekit.sql.database import Database
 from vision.domain.catalog_keys import KeyOf, catalog_of, same
 from vision.domain.deliveries import Delivery, DeliveryStep, Lane, LaneState
 from vision.domain.watches import SilenceSource, SnapshotSource
-from vision.record import audit_notes, deliveries, removal, snapshots, watch_rows, webhooks
+from vision.record import (
+    audit_notes,
+    deliveries,
+    references,
+    removal,
+    snapshots,
+    watch_rows,
+    webhooks,
+)
 from vision.record.tables import metadata
 
 P = ParamSpec("P")
@@ -127,6 +135,27 @@ class Record:
 
     async def drop_dead_letters(self, before: int) -> int:
         return await self._db.write(lambda c: deliveries.drop_dead_letters(c, before))
+
+    # References
+    note_file = _writes_now(references.note_file)
+    renew_photo = _writes_now(references.renew_photo)
+    check_room = _reads(references.check_room)
+    add_photo = _writes_now(references.add_photo)
+    draft = _reads(references.read_draft)
+    drop_photos = _writes_now(references.drop_photos)
+    keep_version = _writes_now(references.keep_version)
+    listed_references = _reads(references.read_references)
+    promote = _writes_now(references.promote)
+    delete_reference = _writes_now(references.delete_reference)
+    find_version = _reads(references.find_version)
+    expire_drafts = _writes_now(references.expire_drafts)
+
+    async def due_files(self, limit: int) -> list[tuple[str, str]]:
+        now = self._clock()
+        return await self._db.read(lambda c: references.read_due_files(c, now, limit))
+
+    async def forget_file(self, key: str, file: str) -> None:
+        await self._db.write(lambda c: references.forget_file(c, key, file))
 
     # The audit log
     async def audit_notes(self, limit: int) -> list[Any]:

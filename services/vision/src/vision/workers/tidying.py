@@ -1,5 +1,5 @@
-"""Scheduled deletion: alerts and photos whose term has ended, jobs that ended long ago, and what is
-stored of removed catalogs."""
+"""Scheduled deletion: alerts, photos and drafts whose term has ended, jobs that ended long ago,
+files that references let go, and what is stored of removed catalogs."""
 
 import asyncio
 import time
@@ -15,13 +15,14 @@ from vision.ports.watching import FramePhotos
 from vision.record import Record
 from vision.watching.expiry import expire
 
-TURN_SECONDS, REMOVAL_TURN_SECONDS = 3_600.0, 5.0
+TURN_SECONDS, REMOVAL_TURN_SECONDS, FILES_TURN_SECONDS = 3_600.0, 5.0, 1.0
+FILES_AT_ONCE = 100
 ROWS = 2_000
 """Rows that are deleted in one transaction."""
 PAUSE_SECONDS = 0.01
 """Pause between transactions: SQLite does not queue the writers of several processes."""
 SHELVES = 256
-TIDYING, REMOVAL = "tidying", "removal"
+TIDYING, REMOVAL, FILES = "tidying", "removal", "files of references"
 """Names for servicekit.tasks.supervision."""
 
 log = get_logger()
@@ -55,7 +56,16 @@ class Tidying:
         for catalog in self.catalogs:
             with confined(TIDYING, catalog=catalog):
                 await expire(catalog, self.alert_days, self.record, self.photos, time.time())
+                await self.record.expire_drafts(catalog)
         return False
+
+    async def drop_files(self) -> bool:
+        """Delete files that references let go. Return whether there may be more."""
+        due = await self.record.due_files(FILES_AT_ONCE)
+        for key, name in due:
+            await self.files.delete(key, name)
+            await self.record.forget_file(key, name)
+        return len(due) == FILES_AT_ONCE
 
     async def remove(self) -> bool:
         """Remove what is stored of removed catalogs. Return False: nothing more is due at once.
