@@ -228,7 +228,6 @@ async def _hostile(service: Any) -> None:
         ({"reference_id": "bottle", "image": b"text"}, "IMAGE_UNDECODABLE"),
         ({"reference_id": "none", "image": piece(1)}, "REFERENCE_NOT_FOUND"),
         ({"product_id": "none", "image": piece(1)}, "REFERENCE_NOT_FOUND"),
-        ({"reference_id": "bottle", "image": piece(1), "catalog_id": "x"}, "CATALOG_NOT_FOUND"),
     ):
         error = await refused(service.Inspect(pb.InspectRequest(**fields), timeout=SECONDS))
         assert error.reason == reason, fields
