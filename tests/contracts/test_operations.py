@@ -60,7 +60,7 @@ ROWS: Mapping[str, Sequence[str]] = {
     "Five times the load": ["overload"],
     "Cameras": ["watches", "one-process-watches"],
     "Frames of watches": [],  # tests/wire/test_vision_snapshots.py
-    "Objects can't be found, or pieces not inspected": [],  # tests/wire/test_inspection.py
+    "Objects can't be found, or pieces not inspected": [],  # tests/wire/test_vision_inspection.py
     "The event log": [],  # tests/wire/test_event_log.py
     "Forged events": [],  # the same
     "A greedy caller": ["greedy"],

@@ -34,6 +34,14 @@ MADE: list[ServiceError] = [
     errors.WebhookExists(),
     errors.WebhooksFull(20),
     errors.WebhookKeysMissing(),
+    errors.ReferenceNotFound(),
+    errors.ReferenceTooFewPhotos(3, 10),
+    errors.ReferenceMixed(3, 9),
+    errors.ReferencesFull(100, 8),
+    errors.ReferenceFull(500),
+    errors.PromotionRefused("WORSE", "x"),
+    errors.FitInProgress("another reference is"),
+    errors.ModelNotReady("m 1", "m 2"),
 ]
 
 

@@ -28,6 +28,7 @@ ServiceError
 ├── FailedPrecondition
 │   ├── SpaceUnavailable       SPACE_UNAVAILABLE
 │   ├── RefinementFailed       REFINEMENT_FAILED
+│   ├── FitMoved               FIT_UNAVAILABLE
 │   ├── GenerationNotVerified  GENERATION_NOT_VERIFIED
 │   ├── GenerationActive       GENERATION_ACTIVE
 │   ├── RollbackUnavailable    ROLLBACK_UNAVAILABLE
@@ -48,7 +49,6 @@ ServiceError
 │   ├── IndexUnavailable       INDEX_UNAVAILABLE
 │   ├── ColumnsUnavailable     COLUMNS_UNAVAILABLE
 │   ├── EmbedderUnavailable    EMBEDDER_UNAVAILABLE
-│   ├── FitRunning             FIT_IN_PROGRESS
 │   └── PhotosUnavailable      PHOTO_STORE_UNAVAILABLE
 ├── ResourceExhausted
 │   ├── CatalogsFull           CATALOGS_FULL
@@ -318,13 +318,10 @@ class RefinementFailed(errors.FailedPrecondition, reason="REFINEMENT_FAILED"):
     message = "spaces are no longer refined by clicks: fit one on the catalog's photos"
 
 
-class FitRunning(errors.Unavailable, reason="FIT_IN_PROGRESS"):
-    """Too many references are being fitted."""
+class FitMoved(errors.FailedPrecondition, reason="FIT_UNAVAILABLE"):
+    """A job of a release before 0.44 that fits a reference, which the retriever does no more."""
 
-    retry_after = timedelta(seconds=5)
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what} in the catalog: retry later")
+    message = "the service of cameras fits references since 0.44: start the fit again"
 
 
 class EmbedderUnavailable(errors.Unavailable, reason="EMBEDDER_UNAVAILABLE"):
