@@ -5,8 +5,8 @@ set -eu
 cd "${1:-$(dirname "$0")/..}"
 umask 077
 mkdir -p .secrets
-make() { # name, text before the password, text after it
-  [ -e ".secrets/$1" ] || printf '%s%s%s' "$2" "$(openssl rand -hex 24)" "$3" >".secrets/$1"
+make() { # name, text before the password, text after it, its bytes (default: 24)
+  [ -e ".secrets/$1" ] || printf '%s%s%s' "$2" "$(openssl rand -hex "${4:-24}")" "$3" >".secrets/$1"
 }
 make database-password "" "" # of PostgreSQL's administrator; no service uses it
 for name in retriever ranker ${VISION:+vision}; do
@@ -14,9 +14,9 @@ for name in retriever ranker ${VISION:+vision}; do
 done
 # One key for each pair of services that call one another.
 for pair in gateway-embedder gateway-retriever gateway-ranker retriever-embedder retriever-worker-embedder ranker-retriever ranker-worker-retriever \
-  ${VISION:+gateway-vision vision-embedder vision-retriever vision-worker-embedder vision-worker-retriever}; do
+  ${VISION:+gateway-vision vision-embedder vision-retriever vision-ranker vision-worker-embedder vision-worker-retriever}; do
   make "$pair-key" "" ""
 done
-[ ! "${VISION:-}" ] || make webhook-keys "" "" # from which the secrets of webhooks are derived
+[ ! "${VISION:-}" ] || make webhook-keys "" "" 32 # from which the secrets of webhooks are derived
 # Containers read them as other user ids, so the files are readable by all; the folder keeps other users out.
 chmod 444 .secrets/*

@@ -28,6 +28,7 @@ SEEING = (
     ("gateway", "vision"),
     ("vision", "embedder"),
     ("vision", "retriever"),
+    ("vision", "ranker"),
     ("vision-worker", "embedder"),
     ("vision-worker", "retriever"),
 )
@@ -35,14 +36,14 @@ SEEING = (
 Keys = Mapping[tuple[str, str], str]
 
 
-def drawn() -> Keys:
-    """Return a new key for each pair."""
-    return {pair: secrets.token_hex(32) for pair in PAIRS}
+def drawn(*more: tuple[str, str]) -> Keys:
+    """Return a new key for each pair. `more`: pairs beside PAIRS."""
+    return {pair: secrets.token_hex(32) for pair in (*PAIRS, *more)}
 
 
 def write_keys(folder: Path, *held: Keys) -> None:
     """Write the keys of all services; the first of each pair is sent, all are accepted."""
-    for one, other in PAIRS:
+    for one, other in held[0]:
         lines = "".join(f"{keys[one, other]}\n" for keys in held)
         for at, name in ((one, other), (other, one)):
             place = folder / at / "keys"

@@ -37,7 +37,7 @@ if [ "${1:-}" = vision ]; then
   database vision "${VISION_DATABASE_URL:-}"
   key vision-backup-keys backups.keys
   key webhook-keys webhooks.keys
-  pairs vision-peer-keys gateway-vision vision-embedder vision-retriever vision-worker-embedder vision-worker-retriever
+  pairs vision-peer-keys gateway-vision vision-embedder vision-retriever vision-ranker vision-worker-embedder vision-worker-retriever
   exit
 fi
 root=$(random 24)

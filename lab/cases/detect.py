@@ -20,8 +20,6 @@ from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import mean, median_ratio, percentile, ratio
 from embedder.domain.photos import PartView
 from embedder.settings import RegionViews
-from gateway.detect.matching import probability
-from gateway.model.detections import MIN_PROBABILITY
 from lab.datasets import featured, grocery
 from lab.harness import rounds
 from lab.harness.rounds import RoundFigures
@@ -31,6 +29,7 @@ from lab.peers import embedders
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc
 from sightline_rules.detections import one_a_place
+from sightline_rules.photo_products import MIN_PROBABILITY, probability
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -151,7 +150,7 @@ def _counted(
     chances: Sequence[float],
     scores: Sequence[float],
 ) -> Counter[str]:
-    """Count the products as the gateway does: probable ones, of several on one place the best."""
+    """Count the products as vision does: probable ones, of several on one place the best."""
     ids = [
         name if chance >= MIN_PROBABILITY else ""
         for name, chance in zip(nearest, chances, strict=True)

@@ -17,9 +17,11 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
-from gateway.detect.plan import PlannedProduct, ShelfBox, ShelfPlace, ShelfPlan, checked
-from gateway.detect.plan_comparison import FindingKind, ShelfDetection, compare
-from gateway.detect.stock import LEAST_SOLD, StockRequest, demand_quantile, quantity
+from sightline_rules.photo_areas import PhotoArea
+from sightline_rules.photo_products import Detection
+from vision.detection.plan import PlannedProduct, ShelfPlace, ShelfPlan, checked
+from vision.detection.plan_comparison import FindingKind, compare
+from vision.detection.stock import LEAST_SOLD, StockRequest, demand_quantile, quantity
 
 Say: TypeAlias = Callable[[str], None]
 Random: TypeAlias = np.random.Generator
@@ -188,7 +190,7 @@ def _change(
 
 def _photographed(
     draw: Random, rows: Sequence[Sequence[str]], errors: float
-) -> Sequence[ShelfDetection]:
+) -> Sequence[Detection]:
     """Return detections in a photo that is tilted by up to 6 degrees, with perspective."""
     tilt, lean = np.tan(np.radians(draw.uniform(-6, 6))), draw.uniform(-0.15, 0.15)
     board, wide = 0.8 / len(rows), 0.8 / max(map(len, rows))
@@ -204,7 +206,7 @@ def _photographed(
             jitter = draw.normal(0, 0.03, 4) * (wide, height, wide, height)
             edges = np.array((left, bottom - height, left + 0.9 * wide, bottom)) + jitter
             shown = f"p{draw.integers(1000)}" if draw.random() < errors else name
-            found.append(ShelfDetection(shown, ShelfBox(*np.clip(edges, 0, 1).tolist())))
+            found.append(Detection(PhotoArea(*np.clip(edges, 0, 1).tolist()), 1.0, shown))
             if draw.random() < errors:
                 found.append(found[-1])
     return found

@@ -1,5 +1,5 @@
 """Fit the probability that a detection shows its nearest product: ``python -m
-lab.objects.calibrate``. Prints WEIGHTS of gateway.detect.matching."""
+lab.objects.calibrate``. Prints WEIGHTS of sightline_rules.photo_products."""
 
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gateway.detect.matching import features
 from lab.objects import finding, material
+from sightline_rules.photo_products import features
 
 PHOTOS: Final[dict[material.Part, range]] = {
     "fit": range(5_000, 5_110),

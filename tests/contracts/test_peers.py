@@ -38,7 +38,14 @@ CALLERS: Mapping[PeerName, tuple[str, ...]] = {
     ),
     PeerName.EMBEDDER: (REGISTRY, REMOVAL),
     PeerName.RANKER: (REGISTRY,),
-    PeerName.VISION: (*FRAMES, "services/vision/src/vision/adapters/catalog_products.py", REGISTRY),
+    PeerName.VISION: (
+        *FRAMES,
+        *(
+            f"services/vision/src/vision/adapters/{name}.py"
+            for name in ("catalog_products", "photo_objects", "product_search", "ranker")
+        ),
+        REGISTRY,
+    ),
     PeerName.VISION_WORKER: (
         *FRAMES,
         "services/vision/src/vision/adapters/audit_log.py",

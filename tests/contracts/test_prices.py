@@ -30,7 +30,6 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "List": {},
     "Classify": {"image": photo()},
     "DrawHeatMap": {"image": photo(), "product_id": "a"},
-    "DetectProducts": {"image": photo()},
     "SendFrames": {"watch_id": "a", "frames": [{"image": photo()}]},
 }
 """Fields of requests that are refused without them before they are charged."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from servicekit.keys.keyring import signing_keys
+from servicekit.keys.keyring import read_keys, signing_keys
 from tests.certificates import named
 from tests.contracts.k8s import (
     ADDED,
@@ -42,7 +42,7 @@ from tests.peers import SEEING
 pytestmark = pytest.mark.when("deploy", "docs", "compose.vision.yaml", "services/vision")
 
 PARTS = ("vision", "vision-worker")
-PEERS = ("gateway", "embedder", "retriever")
+PEERS = ("gateway", "embedder", "retriever", "ranker")
 SMALL = ("vision", "vision/claims", "vision/claims/single-node")
 PLACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "volumes": (("shared-claims", "vision", "vision/claims"), ("base",)),
@@ -115,12 +115,14 @@ def test_the_network_lets_it_call_its_peers_and_its_tables_alone(made: list[Docu
         ("vision", "gateway", 8605), ("vision", "all", 8605),
         *(("embedder", name, 8601) for name in PARTS),
         *(("retriever", name, 8602) for name in PARTS),
+        ("ranker", "vision", 8603),
     }  # fmt: skip
     outgoing = {flow for flow in flows(made, "egress", "to") if "vision" in str(flow)}
     assert outgoing == {
         ("gateway", "vision", 8605),
         *((name, peer, 8601) for name in PARTS for peer in ("embedder", "all")),
         *((name, peer, 8602) for name in PARTS for peer in ("retriever", "all")),
+        *(("vision", peer, 8603) for peer in ("ranker", "all")),
         *((name, "stores", 5432) for name in (*PARTS, "vision-migrate")),
     }  # fmt: skip
 
@@ -277,6 +279,12 @@ def test_its_secrets_are_made_where_they_are_asked_for(
     }, check=True)  # fmt: skip
     after = {path.name for path in (tmp_path / SECRETS).iterdir()}
     assert after == {Path(each["file"]).name for each in composed["secrets"].values()}
+    for name in (*PARTS, *PEERS):  # as the service reads them
+        held = targets(composed["services"][name])
+        for variable, path in composed["services"][name].get("environment", {}).items():
+            if variable.endswith("_KEYS_FILE"):
+                file = composed["secrets"][held[path]]["file"]
+                assert len(read_keys(tmp_path / file)) == 1, variable
 
 
 # The page

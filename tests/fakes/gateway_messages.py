@@ -7,9 +7,10 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
-from sightline.common.v1 import answer_pb2, photo_pb2, product_pb2
+from sightline.common.v1 import answer_pb2, detection_pb2, photo_pb2, product_pb2
 from sightline.embedder.v1 import embedding_service_pb2, space_pb2
-from sightline.gateway.v1 import control_pb2, detection_service_pb2, recommendation_service_pb2
+from sightline.gateway.v1 import control_pb2, recommendation_service_pb2
+from sightline.vision.v1 import detection_service_pb2
 
 
 def status(
@@ -180,10 +181,10 @@ def detected() -> detection_service_pb2.DetectProductsResponse:
     """Return an answer of DetectProducts: a wine twice, and an unknown object."""
     pb = detection_service_pb2
     boxes = [photo_pb2.Box(left=x, top=0.25, right=x + 0.125, bottom=0.75) for x in (0, 0.25, 0.5)]
-    other = pb.AlternativeProduct(product_id="wine-2", similarity=0.5)
+    other = detection_pb2.AlternativeProduct(product_id="wine-2", similarity=0.5)
     response = pb.DetectProductsResponse(
         detections=[
-            pb.ProductDetection(
+            detection_pb2.ProductDetection(
                 box=box,
                 product_id="wine-1",
                 probability=0.875,

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gateway.clients.matches import MatchMessages
-from gateway.detect.detect import find_products
 from gateway.model.errors import SceneNotFound
 from gateway.model.peers import EmbeddedRegions, HeatMap, ReadLabel
 from gateway.model.query import Signal, SignalKind
@@ -20,6 +19,7 @@ from sightline.common.v1.vector_pb2 import Vector
 from sightline.embedder.v1.embedding_service_pb2 import Space
 from sightline_core.answer import AnswerRecord
 from sightline_core.embedding import EmbeddedSignals
+from sightline_rules.photo_areas import PhotoArea
 from tests.fakes.gateway_ranker import FakeRanker
 from tests.fakes.gateway_retriever import FakeRetriever
 from tests.fakes.gateway_values import DEFAULT, content_of
@@ -89,28 +89,21 @@ class FakeEmbedder:
         version = space_version or self.served[0]
         kept = found[:most]
         return EmbeddedRegions(
-            boxes=kept,
+            boxes=[PhotoArea(box.left, box.top, box.right, box.bottom) for box in kept],
             objectness=[self.objectness] * len(kept),
             vectors=[
                 Vector(
                     space="visual",
                     space_version=version,
                     dimension=1,
-                    data=(0 if self.alike else place).to_bytes(4, "little"),
+                    data=place.to_bytes(4, "little"),
                 )
                 for place in range(len(kept))
             ],
-            views=2 * (min(1, len(kept)) if self.alike else len(kept)),
+            views=2 * len(kept),
             truncated=len(found) > most,
             work=0.001,
-            small=self.small,
         )
-
-    small: bool = False
-    """True: they are too small to be found reliably."""
-
-    alike: bool = False
-    """True: they look alike, so that they share two views."""
 
     labels: dict[bytes, tuple[str, ...]] = field(default_factory=dict)
     """Lines of text in photos, by their bytes."""
@@ -139,28 +132,10 @@ class FakeEmbedder:
 
     compared: list[tuple[str, Signal, bytes, str]] = field(default_factory=list)
 
-    compared_regions: list[bool] = field(default_factory=list)
-    """Flags of the comparisons: true if the photo's box is an object in it."""
-    incomparable: dict[int, ServiceError | None] = field(default_factory=dict)
-    """Errors of comparisons by their number from 0; `None`: it never ends."""
-
     async def compare(
-        self,
-        catalog_id: str,
-        photo: Signal,
-        other: bytes,
-        space_version: str,
-        *,
-        region: bool = False,
-        priority: int = 0,
+        self, catalog_id: str, photo: Signal, other: bytes, space_version: str
     ) -> HeatMap:
-        number = len(self.compared)
         self.compared.append((catalog_id, photo, other, space_version))
-        self.compared_regions.append(region)
-        if number in self.incomparable:
-            if (error := self.incomparable[number]) is None:
-                await asyncio.Event().wait()
-            raise error or AssertionError
         if self.fails is not None:
             raise self.fails
         return HeatMap(b"png", 0.5, 0.125, space_version or self.served[0])
@@ -273,7 +248,6 @@ class Shop:
             service_version="1",
             default_seconds=self.seconds,
             snapshot_of=lambda _: self.snapshot,
-            find_products=find_products,
             recent=self.recent,
         )
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
 from gateway.model.errors import AnswerMissing
-from gateway.model.peers import CountedSales, ReplayRules
+from gateway.model.peers import ReplayRules
 from gateway.model.replay import RankerReplay
 from gateway.ranking.near_duplicates import collapse
 from gateway.recommend.controls.moves import acting, apply_boosts, apply_pins
@@ -247,13 +247,6 @@ class FakeRanker:
     async def searches(self, catalog_id: str) -> Sequence[str]:
         await self._called("searches", catalog_id)
         return self.searched
-
-    sold: CountedSales = field(default_factory=lambda: CountedSales(0, 0, {}))
-    """Units sold by day."""
-
-    async def sales(self, catalog_id: str, product_ids: Sequence[str], days: int) -> CountedSales:
-        await self._called("sales", days)
-        return self.sold
 
     async def control_counts(
         self, catalog_id: str, day: int, names: Sequence[str]

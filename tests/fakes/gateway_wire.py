@@ -40,7 +40,7 @@ from tests.fakes.gateway_wire_retriever import (
     TakenDown,
     Vectors,
 )
-from tests.fakes.gateway_wire_vision import Watching, Webhooks
+from tests.fakes.gateway_wire_vision import Detecting, Watching, Webhooks
 
 
 @dataclass
@@ -220,6 +220,7 @@ def _peers(
         Peer.of(
             "vision",
             seeing,
+            Detecting(seeing),
             Watching(seeing),
             Webhooks(seeing),
             Jobs(seeing, "vision", vision_jobs),

@@ -1,5 +1,7 @@
 """A scripted embedder on the wire."""
 
+from datetime import timedelta
+
 from servicekit.errors import FailedPrecondition, InvalidArgument
 from servicekit.status import to_status
 from sightline.common.v1 import photo_pb2, vector_pb2
@@ -81,6 +83,8 @@ class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             vectors=b"\x00\x00\x80\x3f" * len(regions),
             truncated=len(regions) < count,
             small_objects=True,
+            embedded_views=2 * len(regions),
+            decoding_time=timedelta(milliseconds=10),
             stage_timings=[stage_timing("infer", 0, 20_000)],
         )
 
@@ -101,6 +105,7 @@ class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             space_version=request.first.space_version,
             first=embedding_service_pb2.SimilarityGrid(rest=0.125),
             png=b"png",
+            decoding_time=timedelta(milliseconds=20),
         )
 
     async def ListSpaces(self, request, context):

@@ -102,6 +102,10 @@ class Vectors(vector_service_pb2_grpc.VectorServiceServicer):
             degradations=self.script.degradations,
         )
 
+    async def BatchGetVectors(self, request, context):
+        await self.script.take("BatchGetVectors", request, context)
+        return vector_service_pb2.BatchGetVectorsResponse(space=SPACE, dimension=1)
+
     async def Count(self, request, context):
         await self.script.take("Count", request, context)
         return vector_service_pb2.CountResponse(

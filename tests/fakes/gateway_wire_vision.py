@@ -1,7 +1,12 @@
 """A scripted service of cameras on the wire."""
 
 from sightline.common.v1 import product_pb2
-from sightline.vision.v1 import watch_pb2, watch_service_pb2, webhook_service_pb2
+from sightline.vision.v1 import (
+    detection_service_pb2,
+    watch_pb2,
+    watch_service_pb2,
+    webhook_service_pb2,
+)
 from tests.fakes.gateway_script import Script
 
 
@@ -59,6 +64,22 @@ class Watching:
     async def GetAlertPhoto(self, request, context):
         await self.script.take("GetAlertPhoto", request, context)
         return product_pb2.ProductImage(image_id=request.image_id, content=b"a frame")
+
+
+class Detecting:
+    """A photo shows p1 and an unknown object, of 10 views; decoding took a tenth of a second."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def DetectProducts(self, request, context):
+        await self.script.take("DetectProducts", request, context)
+        return detection_service_pb2.DetectProductsResponse(
+            detections=[{"product_id": "p1", "objectness": 0.5}, {}],
+            unknown_count=1,
+            embedded_view_count=10,
+            decoding_time={"nanos": 100_000_000},
+        )
 
 
 class Webhooks:

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from servicekit.admission.limits import MIB
-from sightline.gateway.v1 import detection_service_pb2 as detection
 from sightline.gateway.v1 import detection_service_pb2_grpc as detection_grpc
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc as pb_grpc
+from sightline.vision.v1 import detection_service_pb2 as detection
 from tests.fakes.kit_echo import Echo
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from local_suite.model import Program
-from local_suite.programs import HTTP, ROOT
+from local_suite.programs import HTTP, ROOT, VISION
 from local_suite.suite import Suite
 from sightline_client import SightlineClient
 from tests import peers
@@ -30,10 +30,10 @@ from tests.chaos.suite.shop import SECONDS, Got, Ledger, Load, counted, open_sho
 from tests.mixed.shop import RATES, asks
 from tests.postgres import PostgreSQL
 
-ORDER: Final = ("embedder", "retriever", "ranker", "gateway")
+ORDER: Final = ("embedder", "retriever", "ranker", VISION, "gateway")
 """Order of the switch: peers before their callers, so that meanwhile a gateway of one release
 calls services of the other, in both directions."""
-RECORDS: Final = ("retriever", "ranker")
+RECORDS: Final = ("retriever", "ranker", VISION)
 """Services with tables, and with a worker."""
 WAIT: Final = {
     name: {**SETTINGS.get(name, {}), f"{name.partition('-')[0].upper()}_MIGRATIONS": "wait"}
@@ -137,7 +137,7 @@ def stage(before: Path, folders: Path) -> Iterator[tuple[Suite, PostgreSQL]]:
     `folders` selects its release at the next start. Raise SuiteError, OSError or NoPostgreSQL."""
 
     credentials = folders / "credentials"
-    peers.write_keys(credentials, peers.drawn())
+    peers.write_keys(credentials, peers.drawn(*peers.SEEING))
 
     def run_as(program: Program) -> Program:
         # Releases before 0.20 have no HTTP face; this one calls gateways of both.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from local_suite.programs import HTTP, PORTS, ROOT, VISION
+from local_suite.programs import HTTP, PORTS
 from servicekit.admission.access import PeerName
 from servicekit.config import PeerSettings
 from servicekit.rpc.peers import PeerCredentials
@@ -104,13 +103,8 @@ def test_a_release_is_made_once_by_its_own_make(history: Path, tmp_path: Path) -
 
 def test_every_process_of_the_services_goes_over() -> None:
     engines = {"triton", "milvus"}
-    # The service of cameras is new in 0.43, so the release before has none to go over from.
-    release = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    new = {VISION, f"{VISION}-worker"} if int(release.split(".")[1]) < 44 else set()
     each = [name for service in ORDER for name in processes(service)]
-    assert set(each) == (PORTS.keys() - engines - new - {HTTP}) | {
-        f"{name}{SECOND}" for name in ORDER
-    }
+    assert set(each) == (PORTS.keys() - engines - {HTTP}) | {f"{name}{SECOND}" for name in ORDER}
     assert len(each) == len(set(each))
 
 

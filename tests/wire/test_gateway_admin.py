@@ -33,9 +33,10 @@ async def test_status_shows_every_component(suite):
     state = await suite.admin.GetStatus(admin_service_pb2.GetStatusRequest())
 
     assert [(item.component, item.status.code) for item in state.components] == [
-        (name, 0) for name in ("gateway", "embedder", "triton", "retriever", "milvus", "ranker")
+        (name, 0)
+        for name in ("gateway", "embedder", "triton", "retriever", "milvus", "ranker", "vision")
     ]
-    services = {"gateway", "embedder", "retriever", "ranker"}
+    services = {"gateway", "embedder", "retriever", "ranker", "vision"}
     assert {item.component for item in state.components if item.version} == services
     assert len({item.version for item in state.components if item.version}) == 1
     assert (state.products, state.indexed_images, state.model_version) == (5, 5, "m1")
@@ -45,7 +46,7 @@ async def test_status_shows_every_component(suite):
 
 
 async def test_status_answers_whatever_is_down(suite):
-    for peer in (suite.embedder, suite.retriever, suite.ranker):
+    for peer in (suite.embedder, suite.retriever, suite.ranker, suite.vision):
         await peer.down()
     state = await suite.admin.GetStatus(admin_service_pb2.GetStatusRequest())
 

@@ -1,151 +1,123 @@
-"""DetectProducts over real gRPC and HTTP's contract."""
+"""DetectProducts at the gateway: passed on to the service of cameras, for the roles that may, and
+charged."""
+
+from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
 
+import grpc
 import pytest
 
-from gateway.servicer.detection import DETECTIONS
-from servicekit.errors import FailedPrecondition
-from sightline.common.v1 import filter_pb2
-from sightline.gateway.v1 import detection_service_pb2 as pb
+from gateway.model.price import detection_price, unused_detection_seconds
+from gateway.servicer import detection
+from servicekit.errors import Code, InvalidArgument
+from servicekit.status import from_rpc_error
+from sightline.vision.v1 import detection_service_pb2 as pb
 from tests.fakes.gateway_wire import running
 from tests.wire.gateway_calls import refused, suite
 
 __all__ = ["suite"]  # fixtures
 
 
-async def test_the_products_of_a_photo_are_found_counted_and_returned(suite):
-    found = await suite.detection.DetectProducts(
-        pb.DetectProductsRequest(image=b"shelf", request_id="req-1", min_probability=0.0)
-    )
-    assert [each.product_id for each in found.detections] == ["p1"] * 3
-    assert [each.box.left for each in found.detections] == [0, 0.25, 0.5]
-    assert [(each.product_id, each.count) for each in found.counts] == [("p1", 3)]
-    assert [each.title for each in found.products] == ["Title p1"]
-    assert found.detections[0].alternatives[0].product_id != "p1"
-    assert 0 < found.detections[0].probability < 1
-    assert (found.space.space, found.space.generation) == ("visual", "g1")
-    assert found.request_id == "req-1"
-    assert {each.stage for each in found.stage_timings} == {"embed", "retrieve", "hydrate"}
+def asked(**fields) -> pb.DetectProductsRequest:
+    return pb.DetectProductsRequest(**{"image": b"shelf", **fields})
 
 
-async def test_without_enough_probability_objects_are_unknown(suite):
-    request = pb.DetectProductsRequest(image=b"shelf", min_probability=1.0, max_detections=2)
+async def test_products_are_found_by_the_service_of_cameras(suite):
+    request = asked(max_detections=7, plan={"products": [{"product_id": "p1", "facings": 2}]})
     found = await suite.detection.DetectProducts(request)
-    assert (found.unknown_count, len(found.counts), found.truncated) == (2, 0, True)
-    assert found.small_objects
-    assert [each.product_id for each in found.detections] == ["", ""]
-    assert found.detections[0].alternatives[0].product_id == "p1"
+    assert [each.product_id for each in found.detections] == ["p1", ""]
+    (sent,) = suite.vision.script.requests("DetectProducts")
+    assert (sent.catalog_id, sent.plan, sent.image) == ("default", request.plan, b"shelf")
+    assert suite.embedder.script.requests("EmbedRegions") == []
 
 
-async def test_found_objects_are_counted_by_outcome(suite):
-    def counts() -> list[float]:
-        return [DETECTIONS.labels(each)._value.get() for each in ("named", "unknown")]
-
-    named, unknown = counts()
-    for least in (0.0, 1.0):
-        request = pb.DetectProductsRequest(image=b"shelf", min_probability=least)
-        await suite.detection.DetectProducts(request)
-    assert counts() == [named + 3, unknown + 3]
-
-
-async def test_a_photo_without_products_is_an_empty_answer(suite):
-    found = await suite.detection.DetectProducts(pb.DetectProductsRequest(image=b"empty"))
-    assert not found.detections
-    assert found.unknown_count == 0
+async def test_its_errors_are_the_callers(suite):
+    suite.vision.script.errors["DetectProducts"] = InvalidArgument("no", reason="PLAN_INVALID")
+    assert (await refused(suite.detection.DetectProducts(asked()))).reason == "PLAN_INVALID"
+    await suite.vision.down()
+    assert (await refused(suite.detection.DetectProducts(asked()))).reason == "VISION_UNAVAILABLE"
 
 
 @pytest.mark.parametrize(
-    ("fields", "reason", "field"),
+    ("fields", "reason"),
     [
-        ({}, "REQUEST_INVALID", "photo"),
-        ({"image": b""}, "IMAGE_UNDECODABLE", "image"),
-        ({"image": b"text"}, "IMAGE_UNDECODABLE", "image"),
-        ({"image_uri": "ftp://x"}, "REQUEST_INVALID", "image_uri"),
-        ({"image": b"shelf", "max_detections": 301}, "REQUEST_INVALID", "max_detections"),
-        ({"image": b"shelf", "min_probability": 1.5}, "REQUEST_INVALID", "min_probability"),
-        ({"image": b"shelf", "request_id": "r" * 129}, "REQUEST_INVALID", "request_id"),
-        (
-            {"image": b"shelf", "heat_maps": {"max_heat_maps": 21}},
-            "REQUEST_INVALID",
-            "heat_maps.max_heat_maps",
-        ),
-        (
-            {"image": b"shelf", "heat_maps": {"product_ids": ["p1", "a\x00"]}},
-            "REQUEST_INVALID",
-            "heat_maps.product_ids[1]",
-        ),
+        ({"catalog_id": "none"}, "CATALOG_NOT_FOUND"),
+        ({"request_id": "r" * 129}, "REQUEST_INVALID"),
     ],
 )
-async def test_bad_input_is_rejected_with_its_field(suite, fields, reason, field):
-    error = await refused(suite.detection.DetectProducts(pb.DetectProductsRequest(**fields)))
-    assert (error.reason, error.violations[0].field) == (reason, field)
+async def test_what_every_request_has_is_checked_before_it_is_passed_on(suite, fields, reason):
+    error = await refused(suite.detection.DetectProducts(asked(**fields)))
+    assert error.reason == reason
+    assert suite.vision.script.requests("DetectProducts") == []
 
 
-async def test_an_unknown_field_of_a_filter_is_the_callers_error(suite):
-    comparison = filter_pb2.Comparison(field="colour")
-    request = pb.DetectProductsRequest(
-        image=b"shelf", filter=filter_pb2.Filter(comparison=comparison)
-    )
-    error = await refused(suite.detection.DetectProducts(request))
-    assert error.reason == "FILTER_INVALID"
+async def test_too_many_entries_of_a_plan_are_rejected_before_they_are_read(suite):
+    plan = {"products": [{"product_id": f"p{n}", "facings": 1} for n in range(301)]}
+    error = await refused(suite.detection.DetectProducts(asked(plan=plan)))
+    assert "plan" in str(error)
+    assert suite.vision.script.requests("DetectProducts") == []
 
 
-async def test_an_unknown_catalog_is_rejected(suite):
-    request = pb.DetectProductsRequest(image=b"shelf", catalog_id="none")
-    assert (await refused(suite.detection.DetectProducts(request))).reason == "CATALOG_NOT_FOUND"
-
-
-async def test_heat_maps_are_drawn_of_the_photo_that_matched_in_the_version_that_was_searched(
-    suite,
-):
-    request = pb.DetectProductsRequest(
-        image=b"shelf",
-        min_probability=0.0,
-        heat_maps=pb.DetectionHeatMapsRequest(product_ids=["p1"], max_heat_maps=2),
-    )
-    found = await suite.detection.DetectProducts(request)
-    assert [each.HasField("heat_map") for each in found.detections] == [True, True, False]
-    drawn = found.detections[1].heat_map
-    assert (drawn.png, drawn.similarity, drawn.unplaced) == (b"png", 0.5, 0.125)
-    assert "heat_maps" in {each.stage for each in found.stage_timings}
-    assert not found.degradations
-    sent = suite.embedder.script.requests("ComparePhotos")
-    assert [each.first.box for each in sent] == [each.box for each in found.detections[:2]]
-    assert {each.first.space_version for each in sent} == {"v1"}
-    assert all(each.first_is_region for each in sent)
-    (photo,) = suite.retriever.script.requests("GetImage")
-    assert photo.image_id == found.detections[0].matched_image_id
-
-
-async def test_no_heat_map_is_drawn_unless_it_is_requested(suite):
-    request = pb.DetectProductsRequest(image=b"shelf", min_probability=0.0)
-    found = await suite.detection.DetectProducts(request)
-    assert not any(each.HasField("heat_map") for each in found.detections)
-    assert suite.embedder.script.requests("ComparePhotos") == []
-
-
-async def test_a_space_without_positions_has_no_heat_maps(suite):
-    error = FailedPrecondition("no positions", reason="HEAT_MAP_UNAVAILABLE")
-    suite.embedder.script.errors["ComparePhotos"] = error
-    request = pb.DetectProductsRequest(image=b"shelf", min_probability=0.0)
-    request.heat_maps.SetInParent()
-    caught = await refused(suite.detection.DetectProducts(request))
-    assert caught.reason == "HEAT_MAP_UNAVAILABLE"
-
-
-async def test_a_cameras_token_has_no_heat_maps_drawn(tmp_path: Path):
-    camera, keys = "a" * 40, tmp_path / "keys.toml"
-    digest = sha256(camera.encode()).hexdigest()
+@pytest.fixture
+def camera(tmp_path: Path) -> Path:
+    """Return a file with the key of a camera, CAMERA."""
+    keys, digest = tmp_path / "keys.toml", sha256(CAMERA.encode()).hexdigest()
     keys.write_text(
         f'[[keys]]\nname = "camera"\nsha256 = "{digest}"\nroles = ["detect"]\ncatalogs = ["*"]\n'
     )
-    metadata = [("authorization", f"Bearer {camera}")]
-    async with running(keys_file=keys) as suite:
-        request = pb.DetectProductsRequest(image=b"shelf", min_probability=0.0)
+    return keys
+
+
+CAMERA = "a" * 40
+
+
+@pytest.mark.parametrize("part", ["heat_maps", "stock"])
+async def test_a_cameras_token_sees_no_photos_of_products_and_no_sales(camera, part):
+    metadata = [("authorization", f"Bearer {CAMERA}")]
+    async with running(keys_file=camera) as suite:
+        request = asked()
         assert (await suite.detection.DetectProducts(request, metadata=metadata)).detections
-        request.heat_maps.SetInParent()
+        getattr(request, part).SetInParent()
         error = await refused(suite.detection.DetectProducts(request, metadata=metadata))
         assert error.reason == "ROLE_MISSING"
-        assert suite.embedder.script.requests("ComparePhotos") == []
+        assert len(suite.vision.script.requests("DetectProducts")) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "paid"),
+    [
+        ({}, (100, 0)),
+        ({"max_detections": 7, "heat_maps": {}}, (7, 7)),
+        ({"max_detections": 50, "heat_maps": {}}, (50, 20)),
+        ({"heat_maps": {"max_heat_maps": 3}}, (100, 3)),
+        ({"max_detections": 2**31 - 1, "heat_maps": {"max_heat_maps": 2**31 - 1}}, (300, 20)),
+        ({"max_detections": -1, "heat_maps": {"max_heat_maps": -1}}, (0, 0)),
+    ],
+)
+async def test_a_call_is_charged_for_what_it_asks_and_given_back_what_was_not_embedded(
+    suite, monkeypatch, fields, paid
+):
+    priced, spent = [], []
+
+    def price(most, heat_maps, shown):
+        priced.append((most, heat_maps))
+        return detection_price(most, heat_maps, shown)
+
+    monkeypatch.setattr(detection, "detection_price", price)
+    monkeypatch.setattr(detection.quotas, "spend", lambda _, seconds=1.0: spent.append(seconds))
+    await suite.detection.DetectProducts(asked(**fields))
+    assert priced == [paid]
+    assert -unused_detection_seconds(paid[0], 10) in spent
+    assert 0.1 in spent, "decoding"
+
+
+async def test_without_the_service_of_cameras_the_call_says_how_to_start_it():
+    async with running(vision_target="") as suite:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await suite.detection.DetectProducts(asked())
+        error = from_rpc_error(raised.value)
+        assert (error.code, error.reason) == (Code.UNIMPLEMENTED, "VISION_ABSENT")
+        assert "make up VISION=1" in error.message
+        assert suite.vision.script.requests("DetectProducts") == []

@@ -140,7 +140,6 @@ GIVEN: dict[str, dict[str, Any]] = {
 """What a request needs besides."""
 
 REFUSED = {
-    "DetectProducts plan.products": "plan.products",
     **{
         f"{name} {path}": "this scene defines no followed_attribute"
         for name, path in (

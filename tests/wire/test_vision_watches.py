@@ -322,6 +322,22 @@ async def test_a_photo_that_was_taken_down_is_no_target(shop: Shop, camera: Came
         await camera.watch(gone())
 
 
+async def test_a_photo_of_an_alert_that_is_taken_down_can_not_be_read(
+    shop: Shop, watches: WatchServiceStub, camera: Camera
+) -> None:
+    await camera.watch(gone(), photo_days=1)
+    (alert,) = (await camera.send(EMPTY)).alerts
+    asked = pb.GetAlertPhotoRequest(image_id=alert.image_id)
+    assert (await watches.GetAlertPhoto(asked)).content
+    taken = photo_service_pb2.TakeDownPhotoRequest(image_id=alert.image_id)
+    await shop.photos.TakeDownPhoto(taken)
+    with refused("NOT_FOUND", "IMAGE_NOT_FOUND", "image_id"):
+        await watches.GetAlertPhoto(asked)
+    lifted = photo_service_pb2.LiftTakedownRequest(image_id=alert.image_id)
+    await shop.photos.LiftTakedown(lifted)
+    assert (await watches.GetAlertPhoto(asked)).content
+
+
 async def test_alerts_reach_the_audit_log_of_the_retriever(
     vision: VisionShop, camera: Camera, shop: Shop
 ) -> None:

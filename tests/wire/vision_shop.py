@@ -21,7 +21,7 @@ from tests.stores import Stores
 from vision.__main__ import bindings
 from vision.record import Record
 from vision.settings import VisionSettings
-from vision.wiring import MIGRATIONS, Parts, database
+from vision.wiring import MIGRATIONS, Parts, database, sales_counts
 
 NOWHERE = "127.0.0.1:9"
 
@@ -65,9 +65,10 @@ async def seeing(
     *,
     embedder: str = NOWHERE,
     retriever: str = NOWHERE,
+    ranker: str = NOWHERE,
     **more: str,
 ) -> AsyncIterator[VisionShop]:
-    """Run vision. `embedder`, `retriever`: their targets. `more`: further variables."""
+    """Run vision. `embedder`, `retriever`, `ranker`: their targets. `more`: further variables."""
     environment = {
         "VISION_CATALOGS": '["default","other"]',
         "VISION_DATABASE_URL": stores.sqlite(MIGRATIONS, folder / "vision.db"),
@@ -75,6 +76,7 @@ async def seeing(
         "VISION_BACKUPS": str(folder / "vision-backups"),
         "VISION_EMBEDDER_TARGET": embedder,
         "VISION_RETRIEVER_TARGET": retriever,
+        "VISION_RANKER_TARGET": ranker,
         "VISION_IMAGE_MAX_BYTES": "100000",
         "VISION_IMAGE_MAX_PIXELS": "1000000",
         **more,
@@ -89,7 +91,8 @@ async def seeing(
     db = database(settings)
     parts = Parts.of(settings, db)
     await parts.catalogs.start()
-    offered = bindings(settings, db, parts)
+    sales = sales_counts(settings)
+    offered = bindings(settings, db, parts, sales)
     running = await server.start(offered, settings, "vision", catalogs=parts.catalogs)
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
@@ -99,5 +102,6 @@ async def seeing(
             )
     finally:
         await running.stop()
+        await sales.close()
         await parts.close()
         db.close()

@@ -429,6 +429,7 @@ def _vision(data: Path, address: Mapping[str, str]) -> dict[str, str]:
         "VISION_PHOTOS_URL": str(data / VISION / "photos"),
         "VISION_BACKUPS": str(data / VISION / "backups"),
         "VISION_EMBEDDER_TARGET": address["embedder"],
+        "VISION_RANKER_TARGET": address["ranker"],
         "VISION_WEBHOOK_KEYS_FILE": str(_webhook_key(data)),
     }
 

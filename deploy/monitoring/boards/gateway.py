@@ -75,16 +75,8 @@ def _stages() -> PanelRow:
 
 def _photos() -> PanelRow:
     return PanelRow(
-        "Photos of shelves and pieces",
+        "Photos of pieces",
         (
-            graph(
-                "Objects found in photos",
-                "Objects per second that DetectProducts found. A growing share of unknown ones: "
-                "shelves show products that the catalog lacks, or the photos became worse.",
-                "ops",
-                rates("sightline_gateway_detections_total", "@", "outcome"),
-                width=12,
-            ),
             graph(
                 "Inspected pieces",
                 "Photos per second that Inspect compared with a reference, by verdict. Many "

@@ -21,11 +21,29 @@ def vision() -> Board:
     return Board(
         "vision",
         "Sightline / Cameras",
-        "Frames of cameras, the alerts of their watches, and their delivery to webhooks.",
+        "Photos of shelves, frames of cameras, the alerts of their watches, and their delivery to "
+        "webhooks.",
         (
             calls("vision"),
+            _photos(),
             _watches(),
             process("vision|vision-worker", "service of cameras and its worker"),
+        ),
+    )
+
+
+def _photos() -> PanelRow:
+    return PanelRow(
+        "Photos of shelves",
+        (
+            graph(
+                "Objects found in photos",
+                "Objects per second that DetectProducts found. A growing share of unknown ones: "
+                "shelves show products that the catalog lacks, or the photos became worse.",
+                "ops",
+                rates("sightline_vision_detections_total", "@", "outcome"),
+                width=12,
+            ),
         ),
     )
 

@@ -18,7 +18,7 @@ from examples.wines.demo import console as out
 from examples.wines.shelf import files, page
 from examples.wines.shelf.page import ShelfPhoto
 from examples.wines.shell import Shell, TranscriptFailed
-from sightline.gateway.v1.detection_service_pb2 import DetectProductsResponse
+from sightline.vision.v1.detection_service_pb2 import DetectProductsResponse
 from sightline.vision.v1.watch_service_pb2 import ListAlertsResponse
 from sightline_client.convert import from_wire
 from sightline_client.values.watches import Alert

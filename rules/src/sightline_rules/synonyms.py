@@ -23,6 +23,8 @@ MOST_WORDS: Final = 4
 """Words of a term; scripts without spaces: pairs of characters."""
 MOST_USED: Final = 32
 """Terms that are used for a text: the first ones by place in it, then by rule."""
+_RULES_READ, _TERMS_READ = 10 * MOST_RULES, 100 * MOST_TERMS
+"""Rules of a text, and terms on one side of a line, that are read at most."""
 _RESERVED = frozenset(",=>#")
 """Characters that separate terms in files of rules."""
 
@@ -124,17 +126,29 @@ NO_SYNONYMS: Final = Synonyms()
 
 def read_rules(text: str) -> list[tuple[int, SynonymRule]]:
     """Return the rules of a text, each with the number of its line, from 1: `sneaker, trainer` mean
-    the same; `vino => wine` is one way. Empty lines, and what follows a #, are skipped."""
-    found = []
-    for number, line in enumerate(text.split("\n"), 1):
+    the same; `vino => wine` is one way. Empty lines, and what follows a #, are skipped. A text with
+    far too many rules or terms is not read to its end."""
+    found = list[tuple[int, SynonymRule]]()
+    for number, line in enumerate(_lines(text), 1):
+        if len(found) == _RULES_READ:
+            break
         terms, arrow, others = line.partition("#")[0].partition("=>")
         if terms.strip() or arrow:
             found.append((number, SynonymRule(_listed(terms), _listed(others) if arrow else ())))
     return found
 
 
+def _lines(text: str) -> Iterator[str]:
+    """Yield the lines of a text. Together, millions of short ones are a hundred times as large."""
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
+
+
 def _listed(text: str) -> tuple[str, ...]:
-    return tuple(each.strip() for each in text.split(","))
+    return tuple(each.strip() for each in text.split(",", _TERMS_READ))
 
 
 def rules_text(rules: Iterable[SynonymRule]) -> str:

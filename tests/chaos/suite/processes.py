@@ -51,8 +51,8 @@ CAMERA_RATES: Final = dict.fromkeys(CAMERAS, 0.5)
 TYPED: Final = frozenset(
     {
         *("EMBEDDER_UNAVAILABLE", "RETRIEVER_UNAVAILABLE", "INDEX_UNAVAILABLE"),
-        *("MODEL_NOT_READY", "EMBED_QUEUE_FULL", "UNAVAILABLE", "DEADLINE_EXCEEDED"),
         "VISION_UNAVAILABLE",
+        *("MODEL_NOT_READY", "EMBED_QUEUE_FULL", "UNAVAILABLE", "DEADLINE_EXCEEDED"),
     }
 )
 """Reasons by which calls of cameras may fail while a process is lost."""
@@ -96,7 +96,7 @@ LEFT: Final[Mapping[str, Left]] = {
         Cause.RANKER_UNAVAILABLE, Cause.PROFILE_UNAVAILABLE, Cause.ANSWER_RECORD_DROPPED
     ),
     "ranker-worker": Left(),
-    "vision": Left(alone=True),
+    "vision": Left(),
     "vision-worker": Left(),
     "gateway": Left(),
     "gateway-http": Left(),

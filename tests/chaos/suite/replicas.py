@@ -5,26 +5,28 @@ all of them in one process.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from examples.wines.local import free_port_base, own
 from local_suite.model import HOST, Program
-from local_suite.programs import sightline
+from local_suite.programs import VISION, sightline
 from local_suite.suite import Suite
 from tests.chaos.stage import SETTINGS, target, with_settings
 from tests.postgres import PostgreSQL, postgresql
 
-REPLICATED: Final = ("embedder", "retriever", "ranker", "gateway")
-DATABASES: Final = ("retriever", "ranker")
+REPLICATED: Final = ("embedder", "retriever", "ranker", VISION, "gateway")
+DATABASES: Final = ("retriever", "ranker", VISION)
 """Services that have a database each."""
 SECOND: Final = "-2"
 """Suffix of the name of a service's second process."""
-_BESIDE: Final = "one of each worker and of vision, Triton and Milvus Lite; PostgreSQL"
+_BESIDE: Final = (
+    "one retriever-worker, ranker-worker, vision-worker, Triton and Milvus Lite; PostgreSQL"
+)
 SET_UP: Final = f"two each of {', '.join(REPLICATED)}; {_BESIDE}"
-ONE_PROCESS: Final = f"one process of four services; {_BESIDE}"
+ONE_PROCESS: Final = f"one process of four services, vision; {_BESIDE}"
 
 
 @contextlib.contextmanager
@@ -72,8 +74,13 @@ def front(suite: Suite) -> str:
 def _programs(data: Path, server: PostgreSQL, second: bool) -> list[Program]:
     """Return the programs of the target, on the database server."""
     urls = {f"{name.upper()}_DATABASE_URL": server.url(name) for name in DATABASES}
-    made = _twice(data) if second else sightline(data, free_port_base(), target=target.get())
+    made = _twice(data) if second else _once(data, free_port_base())
     return [_given(each, urls) for each in made]
+
+
+def _once(data: Path, base: int) -> Sequence[Program]:
+    """Return the programs of one machine."""
+    return sightline(data, base, target=target.get(), vision=True)
 
 
 def _twice(data: Path) -> list[Program]:
@@ -82,12 +89,8 @@ def _twice(data: Path) -> list[Program]:
     first = second = free_port_base()
     while second == first:
         second = free_port_base()
-    one = sightline(data, first, target=target.get(), vision=True)
-    two = [
-        each
-        for each in sightline(data, second, target=target.get(), vision=True)
-        if {each.name, *each.serves} & {*REPLICATED}
-    ]
+    one = _once(data, first)
+    two = [each for each in _once(data, second) if {each.name, *each.serves} & {*REPLICATED}]
     address, also = _addresses(one), _addresses(two)
     both = {name: _all((address[name], also[name])) for name in REPLICATED}
     shared = {
@@ -95,9 +98,7 @@ def _twice(data: Path) -> list[Program]:
         "RETRIEVER_MILVUS_URI": f"http://{address['milvus']}",
         "RETRIEVER_EMBEDDER_TARGET": both["embedder"],
         "RANKER_RETRIEVER_TARGET": both["retriever"],
-        "VISION_EMBEDDER_TARGET": both["embedder"],
-        "VISION_RETRIEVER_TARGET": both["retriever"],
-        "GATEWAY_VISION_TARGET": address["vision"],
+        **{f"VISION_{name.upper()}_TARGET": both[name] for name in REPLICATED[:3]},
         **{f"GATEWAY_{name.upper()}_TARGET": both[name] for name in REPLICATED[:-1]},
     }
     return [_given(each, shared) for each in (*one, *map(_named_second, two))]

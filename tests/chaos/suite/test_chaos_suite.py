@@ -11,12 +11,12 @@ from typing import Any, cast
 import grpc
 import pytest
 
-from local_suite.programs import ALL, PORTS
+from local_suite.programs import ALL, PORTS, SERVICES
 from sightline_client import Recommendations, SightlineClient
 from sightline_client.errors import Failure, SightlineError, make
 from tests.chaos.model import NotMeasured, Report
 from tests.chaos.stage import target
-from tests.chaos.suite import database, processes, replicas, restarts, shop, watches
+from tests.chaos.suite import database, processes, replicas, restarts, shop
 from tests.chaos.suite.processes import LEFT, Loss, fault
 from tests.chaos.suite.shop import Got, Ledger, Load, got
 from tests.postgres import PostgreSQL
@@ -157,7 +157,7 @@ def test_a_lost_database_that_costs_shoppers_their_answer_is_noticed(
 
 def test_each_process_of_a_suite_has_its_fallback() -> None:
     """Check that each program of the suite, also a new one, is lost in some scenario."""
-    assert {*LEFT, watches.SERVER, watches.WORKER} == {*PORTS, ALL}
+    assert {*LEFT} == {*PORTS, ALL}
 
 
 @pytest.mark.parametrize(("second", "names"), [(False, [ALL]), (True, [ALL, f"{ALL}-2"])])
@@ -173,10 +173,10 @@ def test_one_process_on_postgresql_has_the_databases_of_its_services(
     together = [each for each in programs if each.name.startswith(ALL)]
     assert [each.name for each in together] == names
     for each in together:
-        for name in replicas.DATABASES:
+        for name in ("retriever", "ranker"):
             assert each.environment[f"{name.upper()}_DATABASE_URL"] == server.url(name)
     ports = [port for each in together for port in each.serves.values()]
-    assert len({*ports}) == len(ports) == len(names) * len(replicas.REPLICATED)
+    assert len({*ports}) == len(ports) == len(names) * len(SERVICES)
 
 
 def test_only_a_call_while_the_one_process_is_away_may_be_unanswered() -> None:

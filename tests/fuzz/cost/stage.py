@@ -106,7 +106,7 @@ def make(
     (data / "loops").mkdir()
     programs = [
         _watched(_guarded(each, data, quotas), data)
-        for each in sightline(data, free_port_base(), (CATALOG,))
+        for each in sightline(data, free_port_base(), (CATALOG,), vision=True)
     ]
     return Suite(data, programs, report=say)
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from sightline.common.v1 import photo_pb2
-from sightline.gateway.v1 import shelf_pb2
+from sightline.vision.v1 import shelf_pb2
 from sightline_client.cli import app
 from sightline_client.cli.show import shelf_page, shelf_plan
 from sightline_client.convert import from_wire, shelf_plans

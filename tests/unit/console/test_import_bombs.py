@@ -6,10 +6,12 @@ import re
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sightline_client.files import workbook_parts
 from sightline_console.screens import product_files
 from sightline_console.screens.visit import Console
 from tests.unit.console.conftest import Browser
@@ -38,8 +40,10 @@ def book(
     workbook: str = BOOK,
     sheet: str = "xl/worksheets/sheet1.xml",
     encoding: str = "utf-8",
+    more: Mapping[str, str] = {},
 ) -> bytes:
-    """Return a workbook. `before`: part → what comes before its first element."""
+    """Return a workbook. `before`: part → what comes before its first element. `more`: further
+    parts."""
     head = f"<row>{CELL.format('id')}{CELL.format('title')}</row>"
     overrides = (
         ("xl/workbook.xml", f"{PART}.sheet.main+xml"),
@@ -63,6 +67,7 @@ def book(
         "</Relationships>",
         sheet: f"<worksheet {MAIN}><sheetData>{head}{rows}</sheetData></worksheet>",
         "xl/sharedStrings.xml": f"<sst {MAIN}>{texts}</sst>",
+        **more,
     }
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
@@ -113,6 +118,22 @@ BOMBS: Mapping[str, tuple[Callable[[], bytes], str]] = {
         lambda: book(f"<x:row xmlns:x{MAIN[5:]}/>" * 250_001),
         "has over 250,000 rows",
     ),
+    "empty rows with an odd prefix": (
+        lambda: book(f"<x-y.z:row xmlns:x-y.z{MAIN[5:]}/>" * 250_001),
+        "has over 250,000 rows",
+    ),
+    "empty rows with a prefix that is no ASCII": (
+        lambda: book(f"<é:row xmlns:é{MAIN[5:]}/>" * 250_001),
+        "has over 250,000 rows",
+    ),
+    "wide rows whose columns are hidden": (
+        lambda: book("".join(map(FAR.replace("XFD", "&#88;FD").format, range(2, 3_000)))),
+        "hides which cell is meant",
+    ),
+    "wide rows whose columns are hidden at the end": (
+        lambda: book("".join(map(FAR.replace("XFD", "XF&#x44;").format, range(2, 3_000)))),
+        "hides which cell is meant",
+    ),
     "a row of empty cells": (
         lambda: book(f"<row>{'<c/>' * 6_000_001}</row>"),
         "over 6,000,000 cells",
@@ -160,6 +181,16 @@ def test_a_bomb_takes_little_memory(name: str) -> None:
         assert tracemalloc.get_traced_memory()[1] < 32 * 2**20
     finally:
         tracemalloc.stop()
+
+
+def test_many_parts_that_are_large_together_are_not_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parts = {f"xl/worksheets/sheet{n}.xml": f"<a>{' ' * 6_000}</a>" for n in range(2, 9)}
+    monkeypatch.setattr(product_files, "LIMITS", replace(product_files.LIMITS, bytes=40_000))
+    monkeypatch.setattr(workbook_parts, "problem", None)  # fails if it is called
+    with pytest.raises(product_files.FileUnread, match=r"has [0-9,]+ bytes unpacked"):
+        product_files.preview("bomb.xlsx", book(more=parts), product_files.Chosen())
 
 
 async def test_a_workbook_with_all_that_is_looked_at_is_read(web: Browser) -> None:

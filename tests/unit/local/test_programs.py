@@ -47,6 +47,7 @@ def test_vision_is_there_where_it_is_asked_for_and_nothing_names_it_elsewhere(
             given = programs[name].environment
             assert given["VISION_RETRIEVER_TARGET"] == "127.0.0.1:9002"
             assert given["VISION_EMBEDDER_TARGET"] == "127.0.0.1:9001"
+            assert given["VISION_RANKER_TARGET"] == "127.0.0.1:9003"
         (key,) = programs["vision"].keys
         assert key == Path("/srv/data/vision/webhooks.key")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from sightline_rules.ids import SCENE_NAME, SYNONYMS_DOCUMENT
@@ -125,3 +127,16 @@ def test_a_long_chain_of_rules_is_checked() -> None:
     assert list(problems(*rules[1:], SynonymRule((f"t{MOST_RULES}",), ("t1",)))) == [
         f"rules[{MOST_RULES - 1}]"
     ]
+
+
+@pytest.mark.parametrize("text", ["ab\n" * 10**6, "ab," * 10**6, "\n" * 10**6])
+def test_a_text_of_a_million_lines_or_terms_takes_little_memory(text: str) -> None:
+    tracemalloc.start()
+    try:
+        rules = [rule for _, rule in read_rules(text)]
+        assert tracemalloc.get_traced_memory()[1] < 16 * 2**20
+    finally:
+        tracemalloc.stop()
+    said = list[str]()
+    check_rules(rules, lambda _place, description: said.append(description))
+    assert len(said) == bool(rules)

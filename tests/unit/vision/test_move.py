@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ from tests.fakes import first_tables
 from tests.fakes.clock import Clock
 from tests.fakes.photos import photo
 from tests.fakes.watch_alerts import made_alert
-from tests.stores import address
+from tests.stores import SQLITE, STARTED, NewStore, Stores, address
 from vision import move as module
 from vision.domain.catalog_keys import key_with
 from vision.domain.deliveries import Lane
@@ -31,8 +32,9 @@ from vision.record import Record
 from vision.record.moving import MOVED
 
 RETRIEVER = "retriever.record.migrations"
-RELEASES = {"0.35": "0027", "0.40": "0030", "0.42": "0030"}
-"""Releases that had watches in the retriever, with the revisions of their records."""
+RELEASES = {"0.35": "0027", "0.42": "0030", "0.43": "0031"}
+"""Releases that had watches in the retriever, with the revisions of their records; the last one has
+been upgraded."""
 REFERENCE, FRAME = photo(seed=1), photo(seed=2)
 DARK = WatchRule("dark", FaultCondition(Fault.BLACK))
 LATEST = 10**15
@@ -64,9 +66,30 @@ class Shop:
         return await database.read(read)
 
 
+@pytest.fixture(params=[SQLITE, STARTED])
+def new_store(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> Iterator[NewStore]:
+    """Return a factory of stores on each engine."""
+    with stores.on(request.param, tmp_path) as make:
+        yield make
+
+
+@pytest.fixture
+def former_url(db: Database, stores: Stores, tmp_path: Path) -> Iterator[str]:
+    """Return the URL of an empty database on the engine of vision's record."""
+    if db.engine.dialect.name == SQLITE:
+        yield f"sqlite:///{tmp_path}/retriever.db"
+        return
+    name, server = f"former_{uuid4().hex}", stores.server()
+    server.execute(f"CREATE DATABASE {name}")
+    yield server.url(name)
+    server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture(params=RELEASES)
-async def shop(request: pytest.FixtureRequest, db: Database, tmp_path: Path) -> Iterator[Shop]:
-    source = Database(f"sqlite:///{tmp_path}/retriever.db", migrations=RETRIEVER)
+async def shop(
+    request: pytest.FixtureRequest, db: Database, former_url: str, tmp_path: Path
+) -> Iterator[Shop]:
+    source = Database(former_url, migrations=RETRIEVER)
     with source._migration_connection() as connection:
         first_tables.create(connection, "retriever")
         revisions.upgrade(connection, RETRIEVER, to=RELEASES[request.param])
@@ -227,14 +250,59 @@ async def test_a_catalog_with_watches_of_its_own_here_is_refused_and_the_others_
     assert [row[:2] for row in rows["watches"]] == [("default", "own"), ("shop@u1", "shelf")]
 
 
-async def test_a_removed_catalog_and_a_lost_photo_are_left_out(shop: Shop) -> None:
+async def test_a_removed_catalog_is_left_out(shop: Shop) -> None:
     removed = sa.text("UPDATE catalogs SET state = 'removed' WHERE catalog_id = 'shop'")
     await shop.source.write(lambda c: c.execute(removed))
-    await shop.photos.delete("default", image_id(FRAME))
     said = list[str]()
     assert await move(shop.move(), ("default",), said.append)
     (done,) = map(json.loads, said)
-    assert (done["catalog"], done["lost_photos"], done["watch_alerts"]) == ("default", 1, 3)
+    assert (done["catalog"], done["lost_photos"], done["watch_alerts"]) == ("default", 0, 3)
+
+
+async def test_a_wrong_store_of_photos_moves_nothing_and_the_right_one_all(
+    shop: Shop, tmp_path: Path
+) -> None:
+    whole = keyed(await shop.rows(shop.source))
+    wrong = replace(shop.move(), photos=ContentStore(str(tmp_path / "typo")))
+    said = list[str]()
+    assert not await move(wrong, ("default",), said.append)
+    wrong.photos.close()
+    assert [json.loads(each)["lost_photos"] for each in said] == [2, 2]
+    assert "--without-lost-photos" in said[0]
+    assert not any((await shop.rows(shop.target)).values())
+    assert await move(shop.move(), ("default",), str)
+    assert await shop.rows(shop.target) == whole
+    assert await shop.frames.get("shop@u1", image_id(REFERENCE)) == REFERENCE
+
+
+async def test_photos_that_are_lost_for_good_hold_up_nothing_if_it_is_asked_for(
+    shop: Shop,
+) -> None:
+    await shop.photos.delete("default", image_id(FRAME))
+    said = list[str]()
+    assert not await move(shop.move(), ("default",), said.append)
+    assert [json.loads(each)["outcome"].partition(":")[0] for each in said] == ["refused", "moved"]
+    said.clear()
+    moved = replace(shop.move(), without_lost_photos=True)
+    assert await move(moved, ("default",), said.append)
+    assert [json.loads(each)["lost_photos"] for each in said[:1]] == [1]
+
+
+async def test_a_photo_whose_term_has_ended_is_not_missed(shop: Shop) -> None:
+    await shop.photos.delete("default", image_id(FRAME))
+    assert await move(replace(shop.move(), clock=lambda: LATEST), ("default",), str)
+
+
+async def test_numbers_of_alerts_never_go_back(shop: Shop) -> None:
+    """Streams of alerts of watches that were deleted before the move go on."""
+    record = Record(shop.target)
+    await record.create_watch("default", Watch("own", rules=(DARK,)), [])
+    own = [replace(made_alert("own", n, n), alert_id=str(n)) for n in range(1, 31)]
+    await record.restore_alerts("default", own)
+    await record.delete_watch("default", "own")
+    assert await move(shop.move(), ("default",), str)
+    await record.restore_alerts("default", [replace(made_alert("shelf", 0, 0), alert_id="later")])
+    assert await record.newest_alert("default") == 31
 
 
 def test_the_command_moves_and_can_be_repeated(

@@ -10,7 +10,7 @@ from PIL import Image, ImageChops
 
 from examples.wines.catalogue import load_wines
 from examples.wines.shelf import files, making, page
-from sightline.gateway.v1.detection_service_pb2 import DetectProductsResponse
+from sightline.vision.v1.detection_service_pb2 import DetectProductsResponse
 from sightline.vision.v1.watch_pb2 import Alert
 from sightline_client.convert import from_wire
 from sightline_client.files.shelf_plans import read

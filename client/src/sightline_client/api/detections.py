@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sightline.gateway.v1 import detection_service_pb2 as pb
+from sightline.vision.v1 import detection_service_pb2 as pb
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, shelf_plans, to_wire
 from sightline_client.values.detections import Detections

@@ -8,6 +8,7 @@ from google.type import money_pb2 as google_money_pb2
 
 from sightline.common.v1 import answer_pb2 as common_answer_pb2
 from sightline.common.v1 import audit_service_pb2 as common_audit_service_pb2
+from sightline.common.v1 import detection_pb2 as common_detection_pb2
 from sightline.common.v1 import facet_pb2 as common_facet_pb2
 from sightline.common.v1 import import_pb2 as common_import_pb2
 from sightline.common.v1 import job_pb2 as common_job_pb2
@@ -18,9 +19,7 @@ from sightline.embedder.v1 import space_pb2 as embedder_space_pb2
 from sightline.gateway.v1 import admin_service_pb2 as gateway_admin_service_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as gateway_catalog_service_pb2
 from sightline.gateway.v1 import control_pb2 as gateway_control_pb2
-from sightline.gateway.v1 import detection_service_pb2 as gateway_detection_service_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as gateway_recommendation_service_pb2
-from sightline.gateway.v1 import shelf_pb2 as gateway_shelf_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as gateway_user_event_service_pb2
 from sightline.ranker.v1 import evaluation_pb2 as ranker_evaluation_pb2
 from sightline.ranker.v1 import experiment_service_pb2 as ranker_experiment_service_pb2
@@ -37,7 +36,9 @@ from sightline.retriever.v1 import (
 from sightline.retriever.v1 import index_service_pb2 as retriever_index_service_pb2
 from sightline.retriever.v1 import photo_service_pb2 as retriever_photo_service_pb2
 from sightline.retriever.v1 import synonym_service_pb2 as retriever_synonym_service_pb2
+from sightline.vision.v1 import detection_service_pb2 as vision_detection_service_pb2
 from sightline.vision.v1 import inspection_service_pb2 as vision_inspection_service_pb2
+from sightline.vision.v1 import shelf_pb2 as vision_shelf_pb2
 from sightline.vision.v1 import watch_pb2 as vision_watch_pb2
 from sightline.vision.v1 import watch_service_pb2 as vision_watch_service_pb2
 from sightline.vision.v1 import webhook_service_pb2 as vision_webhook_service_pb2
@@ -244,7 +245,7 @@ freshness = reader(
 catalog_alias = reader(CatalogAlias, retriever_catalog_registry_service_pb2.CatalogAlias)
 registered_catalog = reader(Catalog, retriever_catalog_registry_service_pb2.Catalog)
 control_outcome = reader(ControlOutcome, gateway_control_pb2.ControlOutcome)
-product_count = reader(ProductCount, gateway_detection_service_pb2.ProductCount)
+product_count = reader(ProductCount, vision_detection_service_pb2.ProductCount)
 evaluation_figure = reader(EvaluationFigure, ranker_evaluation_pb2.EvaluationFigure)
 brand_exposure = reader(BrandExposure, ranker_evaluation_pb2.BrandExposure)
 evaluation_comparison = reader(EvaluationComparison, ranker_evaluation_pb2.EvaluationComparison)
@@ -295,12 +296,12 @@ product_profile = reader(
     price_band=special.product_profile_price_band,
     attributes=special.product_profile_attributes,
 )
-plan_count = reader(PlanCount, gateway_shelf_pb2.PlanCount)
-stock_suggestion = reader(StockSuggestion, gateway_shelf_pb2.StockSuggestion)
+plan_count = reader(PlanCount, vision_shelf_pb2.PlanCount)
+stock_suggestion = reader(StockSuggestion, vision_shelf_pb2.StockSuggestion)
 box = reader(Box, common_photo_pb2.Box)
 photo_point = reader(PhotoPoint, common_photo_pb2.PhotoPoint)
-alternative_product = reader(AlternativeProduct, gateway_detection_service_pb2.AlternativeProduct)
-detection_heat_map = reader(DetectionHeatMap, gateway_detection_service_pb2.DetectionHeatMap)
+alternative_product = reader(AlternativeProduct, common_detection_pb2.AlternativeProduct)
+detection_heat_map = reader(DetectionHeatMap, common_detection_pb2.DetectionHeatMap)
 space_figure = reader(SpaceFigure, embedder_space_pb2.Figure)
 top_search = reader(TopSearch, gateway_admin_service_pb2.TopSearch)
 suggestion = reader(
@@ -377,9 +378,9 @@ erasure = reader(Erasure, ranker_privacy_service_pb2.Erasure)
 consents = reader(Consents, ranker_privacy_service_pb2.Consents)
 privacy_budget = reader(PrivacyBudget, ranker_privacy_service_pb2.PrivacyBudget)
 segment = reader(Segment, ranker_profile_service_pb2.Segment)
-plan_finding = reader(PlanFinding, gateway_shelf_pb2.PlanFinding)
+plan_finding = reader(PlanFinding, vision_shelf_pb2.PlanFinding)
 label_line = reader(LabelLine, common_photo_pb2.LabelLine)
-product_detection = reader(ProductDetection, gateway_detection_service_pb2.ProductDetection)
+product_detection = reader(ProductDetection, common_detection_pb2.ProductDetection)
 space_evaluation = reader(SpaceEvaluation, embedder_space_pb2.SpaceEvaluation)
 suggested = reader(Suggestions, gateway_recommendation_service_pb2.SuggestResponse)
 top_searches = reader(TopSearches, gateway_admin_service_pb2.ListTopSearchesResponse)
@@ -410,7 +411,7 @@ inspection_reference = reader(
 feedback_health = reader(FeedbackHealth, ranker_online_report_pb2.FeedbackHealth)
 segments = reader(Segments, ranker_profile_service_pb2.ListSegmentsResponse)
 shopper_profile = reader(ShopperProfile, ranker_profile_service_pb2.ShopperProfile)
-plan_comparison = reader(PlanComparison, gateway_shelf_pb2.PlanComparison)
+plan_comparison = reader(PlanComparison, vision_shelf_pb2.PlanComparison)
 space = reader(
     Space,
     embedder_embedding_service_pb2.Space,
@@ -429,7 +430,7 @@ recommended_product = reader(
     RecommendedProduct, gateway_recommendation_service_pb2.RecommendedProduct
 )
 found_product = reader(FoundProduct, gateway_recommendation_service_pb2.FoundProduct)
-detections = reader(Detections, gateway_detection_service_pb2.DetectProductsResponse)
+detections = reader(Detections, vision_detection_service_pb2.DetectProductsResponse)
 evaluation_trial = reader(EvaluationTrial, ranker_evaluation_pb2.EvaluationTrial)
 experiment_report = reader(ExperimentReport, ranker_experiment_service_pb2.ExperimentReport)
 explanation = reader(

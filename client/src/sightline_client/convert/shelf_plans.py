@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from sightline.common.v1 import photo_pb2
-from sightline.gateway.v1 import shelf_pb2
+from sightline.vision.v1 import shelf_pb2
 from sightline_client.convert.to_wire import sendable
 from sightline_client.values.parts import PlannedProduct
 from sightline_client.values.shelf_plans import StockOptions

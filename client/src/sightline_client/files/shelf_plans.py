@@ -9,7 +9,7 @@ from pathlib import Path
 
 from google.protobuf import json_format
 
-from sightline.gateway.v1 import shelf_pb2
+from sightline.vision.v1 import shelf_pb2
 from sightline_client.convert import shelf_plans
 from sightline_client.errors import SightlineError
 from sightline_client.files import cells

@@ -185,6 +185,9 @@ class Workbook:
 
     def _check_parts(self, limits: PartLimits) -> None:
         archive = zipfile.ZipFile(self._file)
+        size = sum(part.file_size for part in archive.infolist())
+        if size > limits.bytes:
+            raise self._too_large(f"has {size:,} bytes unpacked")
         for part in archive.infolist():
             if found := workbook_parts.problem(archive, part, limits):
                 raise self._too_large(f"{part.filename} {found}")

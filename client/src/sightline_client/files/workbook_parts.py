@@ -17,20 +17,25 @@ _ODD = re.compile(rb"\xff\xfe|\xfe\xff|<?\0|\x4c\x6f\xa7\x94")
 """Begin of XML in another encoding."""
 _XML = (".xml", ".rels")
 _DECLARED = re.compile(rb"<!(?:DOCTYPE|ENTITY)")
-_ROW = re.compile(rb"<(?:\w+:)?row[\s/>]")
-_CELL = re.compile(rb"<(?:\w+:)?c[\s/>]")
-_TEXT = re.compile(rb"<(?:\w+:)?si[\s/>]")
+_PREFIX = rb"<(?:[^\s<>/:=\"']+:)?"
+_ROW = re.compile(_PREFIX + rb"row[\s/>]")
+_CELL = re.compile(_PREFIX + rb"c[\s/>]")
+_TEXT = re.compile(_PREFIX + rb"si[\s/>]")
 _BEHIND_Z = re.compile(rb"\br\s*=\s*[\"'][A-Za-z]{2,}[0-9]")
 _FAR = re.compile(rb"\br\s*=\s*[\"'](?:K[O-Z]|[L-Z][A-Z]|[A-Z]{3,})[0-9]", re.I)
 """A cell behind the 300th column."""
-NARROW, WIDE = 26, 300
-"""Columns up to Z, and of a sheet that is not far too wide."""
+_HIDDEN = re.compile(rb"\br\s*=\s*(?:\"[^\"<>]*&|'[^'<>]*&)")
+"""A place of a row or cell that is written by references, such as &#88;FD1."""
+WIDE = 300
+"""Columns of a sheet that is not far too wide."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartLimits:
-    """What a sheet and the texts of all cells may hold."""
+    """What a workbook, a sheet and the texts of all cells may hold."""
 
+    bytes: int
+    """Of all parts, unpacked."""
     rows: int
     cells: int
     """Cells of a sheet, with the empty ones that a reader puts between others."""
@@ -49,6 +54,8 @@ def problem(archive: zipfile.ZipFile, part: zipfile.ZipInfo, limits: PartLimits)
             return "declares entities"
         if _FAR.search(chunk):
             return f"has cells behind column {WIDE}"
+        if _HIDDEN.search(chunk):
+            return "hides which cell is meant"
         rows += len(_ROW.findall(chunk))
         cells += len(_CELL.findall(chunk))
         texts += len(_TEXT.findall(chunk))

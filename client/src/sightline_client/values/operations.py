@@ -280,7 +280,8 @@ class ComponentStatus:
     """State of one component."""
 
     component: str
-    """"gateway", "embedder", "triton", "retriever", "milvus" or "ranker"."""
+    """"gateway", "embedder", "triton", "retriever", "milvus", "ranker" or, where there are cameras,
+    "vision"."""
     error: SightlineError | None
     """Code 0 if the component answers, otherwise the error."""
     latency: timedelta | None

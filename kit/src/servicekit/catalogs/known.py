@@ -251,14 +251,16 @@ class KnownCatalogs(Collection[str]):
     def _knows(self, name: str) -> bool:
         return name in self._used or name in self._aliases
 
-    async def refresh(self) -> None:
-        """Read the registry now; errors are logged. A change of this process is known after it."""
+    async def refresh(self) -> bool:
+        """Read the registry now; errors are logged. A change of this process is known after it.
+        Return whether it was read: data may be deleted by a list from after it was stored alone."""
         if self._registry is None:
-            return
+            return True
         if self._reading is not None:
             await asyncio.wait({self._reading})
         self._next_read = asyncio.get_running_loop().time()
         await self._read_soon()
+        return not self._stale
 
     async def start(self) -> None:
         """Read the registry, then poll it until `stop`. Requires a running event loop."""

@@ -39,7 +39,10 @@ class CatalogRemoval:
         await supervised(REMOVAL, look)
 
     async def look(self) -> None:
-        """Remove all catalogs that are due."""
+        """Remove all catalogs that are due, by a list that is read now: a late one may name one
+        that was removed since, and whose id another one has."""
+        if self.catalogs.removing() and not await self.catalogs.refresh():
+            return
         removing = self.catalogs.removing()
         for each in removing:
             if each.uid not in self._done:

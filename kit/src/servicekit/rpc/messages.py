@@ -7,7 +7,7 @@ is unset. A count may take the attribute without ``_count``. Enums are matched b
 become statuses, and nested values nested messages. `None` leaves a field unset.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime
 from enum import Enum
@@ -23,8 +23,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.status_pb2 import Status
 from google.type.money_pb2 import Money
 
-from servicekit.rpc.requests import timestamp
+from servicekit.rpc.requests import duration, timestamp
 from servicekit.status import to_status
+from servicekit.telemetry import Stage
 
 M = TypeVar("M", bound=Message)
 V = TypeVar("V")
@@ -159,6 +160,20 @@ class MessageWriter:
 
 message_of = MessageWriter()
 """Converts values whose attributes have the names of the fields."""
+
+
+def timings(stages: Iterable[Stage]) -> list[Any]:
+    """Return what protobuf makes the timings of stages of: one for each name, from its first start
+    to its last end."""
+    spans = dict[str, tuple[float, float]]()
+    for each in stages:
+        end = each.start + each.duration
+        start, last = spans.get(each.name, (each.start, end))
+        spans[each.name] = min(start, each.start), max(last, end)
+    return [
+        {"stage": name, "start": duration(start), "total": duration(end - start)}
+        for name, (start, end) in spans.items()
+    ]
 
 
 def _time(value: Any) -> Timestamp | None:

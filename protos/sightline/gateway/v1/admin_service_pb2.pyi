@@ -329,7 +329,7 @@ class ComponentStatus(google.protobuf.message.Message):
     LATENCY_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
     component: builtins.str
-    """"gateway", "embedder", "triton", "retriever", "milvus" or "ranker"."""
+    """"gateway", "embedder", "triton", "retriever", "milvus", "ranker" or, where there are cameras, "vision"."""
     version: builtins.str
     """Release of the component, e.g. "0.14.0". Empty if unknown: an engine, or a service that does not answer or predates
     this field.

@@ -24,16 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
-from sightline.common.v1 import answer_pb2 as sightline_dot_common_dot_v1_dot_answer__pb2
-from sightline.common.v1 import filter_pb2 as sightline_dot_common_dot_v1_dot_filter__pb2
 from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
-from sightline.common.v1 import photo_pb2 as sightline_dot_common_dot_v1_dot_photo__pb2
-from sightline.common.v1 import product_pb2 as sightline_dot_common_dot_v1_dot_product__pb2
-from sightline.common.v1 import vector_pb2 as sightline_dot_common_dot_v1_dot_vector__pb2
-from sightline.gateway.v1 import shelf_pb2 as sightline_dot_gateway_dot_v1_dot_shelf__pb2
+from sightline.vision.v1 import detection_service_pb2 as sightline_dot_vision_dot_v1_dot_detection__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/gateway/v1/detection_service.proto\x12\x14sightline.gateway.v1\x1a\x1cgoogle/api/annotations.proto\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/answer.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/limits.proto\x1a\x1fsightline/common/v1/photo.proto\x1a!sightline/common/v1/product.proto\x1a sightline/common/v1/vector.proto\x1a sightline/gateway/v1/shelf.proto\"\xbb\x03\n\x15\x44\x65tectProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x05image\x18\x03 \x01(\x0cH\x00\x12\x13\n\timage_uri\x18\x04 \x01(\tH\x00\x12+\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x1c\n\x0fmin_probability\x18\x06 \x01(\x02H\x01\x88\x01\x01\x12\x16\n\x0emax_detections\x18\x07 \x01(\x05\x12/\n\x08priority\x18\x08 \x01(\x0e\x32\x1d.sightline.common.v1.Priority\x12-\n\x04plan\x18\x14 \x01(\x0b\x32\x1f.sightline.gateway.v1.ShelfPlan\x12\x31\n\x05stock\x18\x15 \x01(\x0b\x32\".sightline.gateway.v1.StockRequest\x12\x41\n\theat_maps\x18\x16 \x01(\x0b\x32..sightline.gateway.v1.DetectionHeatMapsRequestB\x07\n\x05photoB\x12\n\x10_min_probability\"F\n\x18\x44\x65tectionHeatMapsRequest\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x15\n\rmax_heat_maps\x18\x02 \x01(\x05\"\xb1\x04\n\x16\x44\x65tectProductsResponse\x12:\n\ndetections\x18\x01 \x03(\x0b\x32&.sightline.gateway.v1.ProductDetection\x12\x32\n\x06\x63ounts\x18\x02 \x03(\x0b\x32\".sightline.gateway.v1.ProductCount\x12\x15\n\runknown_count\x18\x03 \x01(\x05\x12.\n\x08products\x18\x04 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x30\n\x05space\x18\x05 \x01(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x36\n\x0c\x64\x65gradations\x18\x06 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12\x37\n\rstage_timings\x18\x07 \x03(\x0b\x32 .sightline.common.v1.StageTiming\x12\x11\n\ttruncated\x18\x08 \x01(\x08\x12\x15\n\rsmall_objects\x18\n \x01(\x08\x12\x12\n\nrequest_id\x18\t \x01(\t\x12=\n\x0fplan_comparison\x18\x14 \x01(\x0b\x32$.sightline.gateway.v1.PlanComparison\x12@\n\x11stock_suggestions\x18\x15 \x03(\x0b\x32%.sightline.gateway.v1.StockSuggestion\"\x9e\x02\n\x10ProductDetection\x12%\n\x03\x62ox\x18\x01 \x01(\x0b\x32\x18.sightline.common.v1.Box\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\x12\x12\n\nsimilarity\x18\x04 \x01(\x02\x12>\n\x0c\x61lternatives\x18\x05 \x03(\x0b\x32(.sightline.gateway.v1.AlternativeProduct\x12\x18\n\x10matched_image_id\x18\x06 \x01(\t\x12\x12\n\nobjectness\x18\x07 \x01(\x02\x12\x38\n\x08heat_map\x18\x08 \x01(\x0b\x32&.sightline.gateway.v1.DetectionHeatMap\"E\n\x10\x44\x65tectionHeatMap\x12\x0b\n\x03png\x18\x01 \x01(\x0c\x12\x12\n\nsimilarity\x18\x02 \x01(\x02\x12\x10\n\x08unplaced\x18\x03 \x01(\x02\"<\n\x12\x41lternativeProduct\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x12\n\nsimilarity\x18\x02 \x01(\x02\"1\n\x0cProductCount\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x32\xcc\x01\n\x10\x44\x65tectionService\x12\xb7\x01\n\x0e\x44\x65tectProducts\x12+.sightline.gateway.v1.DetectProductsRequest\x1a,.sightline.gateway.v1.DetectProductsResponse\"J\x90\x02\x01\xf2\xc8\x18\x08\n\x02\x01\x07(\x01\x30\x01\xfa\xc8\x18\x04\x08\x0c \x01\x82\xd3\xe4\x93\x02-\"(/v1/catalogs/{catalog_id}:detectProducts:\x01*BO\n\x14sightline.gateway.v1B\x15\x44\x65tectionServiceProtoP\x01Z\x1esightline/gateway/v1;gatewayv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/gateway/v1/detection_service.proto\x12\x14sightline.gateway.v1\x1a\x1cgoogle/api/annotations.proto\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/limits.proto\x1a+sightline/vision/v1/detection_service.proto2\xca\x01\n\x10\x44\x65tectionService\x12\xb5\x01\n\x0e\x44\x65tectProducts\x12*.sightline.vision.v1.DetectProductsRequest\x1a+.sightline.vision.v1.DetectProductsResponse\"J\x90\x02\x01\xf2\xc8\x18\x08\n\x02\x01\x07(\x07\x30\x01\xfa\xc8\x18\x04\x08\x0c \x01\x82\xd3\xe4\x93\x02-\"(/v1/catalogs/{catalog_id}:detectProducts:\x01*BO\n\x14sightline.gateway.v1B\x15\x44\x65tectionServiceProtoP\x01Z\x1esightline/gateway/v1;gatewayv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,21 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\024sightline.gateway.v1B\025DetectionServiceProtoP\001Z\036sightline/gateway/v1;gatewayv1'
   _globals['_DETECTIONSERVICE'].methods_by_name['DetectProducts']._loaded_options = None
-  _globals['_DETECTIONSERVICE'].methods_by_name['DetectProducts']._serialized_options = b'\220\002\001\362\310\030\010\n\002\001\007(\0010\001\372\310\030\004\010\014 \001\202\323\344\223\002-\"(/v1/catalogs/{catalog_id}:detectProducts:\001*'
-  _globals['_DETECTPRODUCTSREQUEST']._serialized_start=373
-  _globals['_DETECTPRODUCTSREQUEST']._serialized_end=816
-  _globals['_DETECTIONHEATMAPSREQUEST']._serialized_start=818
-  _globals['_DETECTIONHEATMAPSREQUEST']._serialized_end=888
-  _globals['_DETECTPRODUCTSRESPONSE']._serialized_start=891
-  _globals['_DETECTPRODUCTSRESPONSE']._serialized_end=1452
-  _globals['_PRODUCTDETECTION']._serialized_start=1455
-  _globals['_PRODUCTDETECTION']._serialized_end=1741
-  _globals['_DETECTIONHEATMAP']._serialized_start=1743
-  _globals['_DETECTIONHEATMAP']._serialized_end=1812
-  _globals['_ALTERNATIVEPRODUCT']._serialized_start=1814
-  _globals['_ALTERNATIVEPRODUCT']._serialized_end=1874
-  _globals['_PRODUCTCOUNT']._serialized_start=1876
-  _globals['_PRODUCTCOUNT']._serialized_end=1925
-  _globals['_DETECTIONSERVICE']._serialized_start=1928
-  _globals['_DETECTIONSERVICE']._serialized_end=2132
+  _globals['_DETECTIONSERVICE'].methods_by_name['DetectProducts']._serialized_options = b'\220\002\001\362\310\030\010\n\002\001\007(\0070\001\372\310\030\004\010\014 \001\202\323\344\223\002-\"(/v1/catalogs/{catalog_id}:detectProducts:\001*'
+  _globals['_DETECTIONSERVICE']._serialized_start=214
+  _globals['_DETECTIONSERVICE']._serialized_end=416
 # @@protoc_insertion_point(module_scope)

@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from sightline.gateway.v1 import detection_service_pb2 as sightline_dot_gateway_dot_v1_dot_detection__service__pb2
+from sightline.vision.v1 import detection_service_pb2 as sightline_dot_vision_dot_v1_dot_detection__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -37,8 +37,8 @@ class DetectionServiceStub(object):
         """
         self.DetectProducts = channel.unary_unary(
                 '/sightline.gateway.v1.DetectionService/DetectProducts',
-                request_serializer=sightline_dot_gateway_dot_v1_dot_detection__service__pb2.DetectProductsRequest.SerializeToString,
-                response_deserializer=sightline_dot_gateway_dot_v1_dot_detection__service__pb2.DetectProductsResponse.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_detection__service__pb2.DetectProductsRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_detection__service__pb2.DetectProductsResponse.FromString,
                 _registered_method=True)
 
 
@@ -50,8 +50,8 @@ class DetectionServiceServicer(object):
         """Finds the products in a photo: where each stands, which product of the catalog it is, and how many there are of
         each. No photo is stored. Errors: INVALID_ARGUMENT (with the field), CATALOG_NOT_FOUND, FILTER_INVALID,
         IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL,
-        MODEL_NOT_READY (the model that finds objects can't be loaded), RETRIEVER_UNAVAILABLE and SPACE_UNAVAILABLE (no photo
-        of the catalog is indexed yet).
+        MODEL_NOT_READY (the model that finds objects can't be loaded), RETRIEVER_UNAVAILABLE, SPACE_UNAVAILABLE (no photo
+        of the catalog is indexed yet) and VISION_ABSENT (the installation does not run the service of cameras).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -62,8 +62,8 @@ def add_DetectionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'DetectProducts': grpc.unary_unary_rpc_method_handler(
                     servicer.DetectProducts,
-                    request_deserializer=sightline_dot_gateway_dot_v1_dot_detection__service__pb2.DetectProductsRequest.FromString,
-                    response_serializer=sightline_dot_gateway_dot_v1_dot_detection__service__pb2.DetectProductsResponse.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_detection__service__pb2.DetectProductsRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_detection__service__pb2.DetectProductsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -92,8 +92,8 @@ class DetectionService(object):
             request,
             target,
             '/sightline.gateway.v1.DetectionService/DetectProducts',
-            sightline_dot_gateway_dot_v1_dot_detection__service__pb2.DetectProductsRequest.SerializeToString,
-            sightline_dot_gateway_dot_v1_dot_detection__service__pb2.DetectProductsResponse.FromString,
+            sightline_dot_vision_dot_v1_dot_detection__service__pb2.DetectProductsRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_detection__service__pb2.DetectProductsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,7 +7,7 @@ import abc
 import collections.abc
 import grpc
 import grpc.aio
-import sightline.gateway.v1.detection_service_pb2
+import sightline.vision.v1.detection_service_pb2
 import sys
 import typing
 
@@ -28,16 +28,16 @@ GRPC_VERSION: str
 _DetectionServiceDetectProductsType = typing_extensions.TypeVar(
     '_DetectionServiceDetectProductsType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.gateway.v1.detection_service_pb2.DetectProductsRequest,
-        sightline.gateway.v1.detection_service_pb2.DetectProductsResponse,
+        sightline.vision.v1.detection_service_pb2.DetectProductsRequest,
+        sightline.vision.v1.detection_service_pb2.DetectProductsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.gateway.v1.detection_service_pb2.DetectProductsRequest,
-        sightline.gateway.v1.detection_service_pb2.DetectProductsResponse,
+        sightline.vision.v1.detection_service_pb2.DetectProductsRequest,
+        sightline.vision.v1.detection_service_pb2.DetectProductsResponse,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.gateway.v1.detection_service_pb2.DetectProductsRequest,
-        sightline.gateway.v1.detection_service_pb2.DetectProductsResponse,
+        sightline.vision.v1.detection_service_pb2.DetectProductsRequest,
+        sightline.vision.v1.detection_service_pb2.DetectProductsResponse,
     ],
 )
 
@@ -47,16 +47,16 @@ class DetectionServiceStub(typing.Generic[_DetectionServiceDetectProductsType]):
     @typing.overload
     def __init__(self: DetectionServiceStub[
         grpc.UnaryUnaryMultiCallable[
-            sightline.gateway.v1.detection_service_pb2.DetectProductsRequest,
-            sightline.gateway.v1.detection_service_pb2.DetectProductsResponse,
+            sightline.vision.v1.detection_service_pb2.DetectProductsRequest,
+            sightline.vision.v1.detection_service_pb2.DetectProductsResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
     def __init__(self: DetectionServiceStub[
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.gateway.v1.detection_service_pb2.DetectProductsRequest,
-            sightline.gateway.v1.detection_service_pb2.DetectProductsResponse,
+            sightline.vision.v1.detection_service_pb2.DetectProductsRequest,
+            sightline.vision.v1.detection_service_pb2.DetectProductsResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -64,14 +64,14 @@ class DetectionServiceStub(typing.Generic[_DetectionServiceDetectProductsType]):
     """Finds the products in a photo: where each stands, which product of the catalog it is, and how many there are of
     each. No photo is stored. Errors: INVALID_ARGUMENT (with the field), CATALOG_NOT_FOUND, FILTER_INVALID,
     IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL,
-    MODEL_NOT_READY (the model that finds objects can't be loaded), RETRIEVER_UNAVAILABLE and SPACE_UNAVAILABLE (no photo
-    of the catalog is indexed yet).
+    MODEL_NOT_READY (the model that finds objects can't be loaded), RETRIEVER_UNAVAILABLE, SPACE_UNAVAILABLE (no photo
+    of the catalog is indexed yet) and VISION_ABSENT (the installation does not run the service of cameras).
     """
 
 DetectionServiceAsyncStub: typing_extensions.TypeAlias = DetectionServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.gateway.v1.detection_service_pb2.DetectProductsRequest,
-        sightline.gateway.v1.detection_service_pb2.DetectProductsResponse,
+        sightline.vision.v1.detection_service_pb2.DetectProductsRequest,
+        sightline.vision.v1.detection_service_pb2.DetectProductsResponse,
     ],
 ]
 
@@ -81,14 +81,14 @@ class DetectionServiceServicer(metaclass=abc.ABCMeta):
     @abc.abstractmethod
     def DetectProducts(
         self,
-        request: sightline.gateway.v1.detection_service_pb2.DetectProductsRequest,
+        request: sightline.vision.v1.detection_service_pb2.DetectProductsRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.gateway.v1.detection_service_pb2.DetectProductsResponse, collections.abc.Awaitable[sightline.gateway.v1.detection_service_pb2.DetectProductsResponse]]:
+    ) -> typing.Union[sightline.vision.v1.detection_service_pb2.DetectProductsResponse, collections.abc.Awaitable[sightline.vision.v1.detection_service_pb2.DetectProductsResponse]]:
         """Finds the products in a photo: where each stands, which product of the catalog it is, and how many there are of
         each. No photo is stored. Errors: INVALID_ARGUMENT (with the field), CATALOG_NOT_FOUND, FILTER_INVALID,
         IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL,
-        MODEL_NOT_READY (the model that finds objects can't be loaded), RETRIEVER_UNAVAILABLE and SPACE_UNAVAILABLE (no photo
-        of the catalog is indexed yet).
+        MODEL_NOT_READY (the model that finds objects can't be loaded), RETRIEVER_UNAVAILABLE, SPACE_UNAVAILABLE (no photo
+        of the catalog is indexed yet) and VISION_ABSENT (the installation does not run the service of cameras).
         """
 
 def add_DetectionServiceServicer_to_server(servicer: DetectionServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

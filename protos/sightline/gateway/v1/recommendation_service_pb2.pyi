@@ -12,6 +12,7 @@ import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import google.rpc.status_pb2
 import sightline.common.v1.answer_pb2
+import sightline.common.v1.detection_pb2
 import sightline.common.v1.event_pb2
 import sightline.common.v1.facet_pb2
 import sightline.common.v1.filter_pb2
@@ -19,7 +20,6 @@ import sightline.common.v1.photo_pb2
 import sightline.common.v1.product_pb2
 import sightline.common.v1.vector_pb2
 import sightline.gateway.v1.control_pb2
-import sightline.gateway.v1.detection_service_pb2
 import sightline.ranker.v1.answer_service_pb2
 import sys
 import typing
@@ -595,7 +595,7 @@ class RecommendResponse(google.protobuf.message.Message):
         """What the scores of this answer lack: numbers of products, or events for the scene's objective. On the first page."""
 
     @property
-    def detections(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.detection_service_pb2.ProductDetection]:
+    def detections(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.detection_pb2.ProductDetection]:
         """Objects found in the photo from which the scene takes the anchors (`anchors_from = "photo"`), in reading order: the
         anchors are the products of these places, those with the most places first. On the first page. Empty if nothing was
         found, or the anchors are from elsewhere.
@@ -627,7 +627,7 @@ class RecommendResponse(google.protobuf.message.Message):
         corrected_queries: collections.abc.Iterable[Global___CorrectedQuery] | None = ...,
         labels: collections.abc.Iterable[Global___SignalLabel] | None = ...,
         score_notes: collections.abc.Iterable[sightline.common.v1.answer_pb2.ScoreNote] | None = ...,
-        detections: collections.abc.Iterable[sightline.gateway.v1.detection_service_pb2.ProductDetection] | None = ...,
+        detections: collections.abc.Iterable[sightline.common.v1.detection_pb2.ProductDetection] | None = ...,
         empty_reason: Global___EmptyReason | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["empty_reason", b"empty_reason", "freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...

@@ -79,18 +79,10 @@ class EmbedderPort(Protocol):
         """
 
     async def compare(
-        self,
-        catalog_id: str,
-        photo: Signal,
-        other: bytes,
-        space_version: str,
-        *,
-        region: bool = False,
-        priority: int = 0,
+        self, catalog_id: str, photo: Signal, other: bytes, space_version: str
     ) -> peers.HeatMap:
         """Compare a shopper's photo with a catalog photo; an empty version is the default one.
 
-        `region`: the photo's box is an object in it, and is embedded as `embed_regions` does.
         Raises ServiceError also for invalid photos.
         """
 
@@ -183,11 +175,6 @@ class RankerPort(Protocol):
 
     async def searches(self, catalog_id: str) -> Sequence[str]:
         """Return the texts that most shoppers searched for, most shoppers first."""
-
-    async def sales(
-        self, catalog_id: str, product_ids: Sequence[str], days: int
-    ) -> peers.CountedSales:
-        """Return the units of up to 1,000 products that were sold on each of the last days."""
 
     async def control_counts(
         self, catalog_id: str, day: int, names: Sequence[str]

@@ -49,7 +49,7 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
 
     vision_target: str = ""
     """Address of the optional service of cameras: host:port or a gRPC target. Empty: calls about
-    watches, alerts, webhooks and inspections fail with VISION_ABSENT."""
+    products in photos, watches, alerts, webhooks and inspections fail with VISION_ABSENT."""
 
     default_seconds: float = Field(default=2.0, gt=0, le=60)
     """Seconds for Recommend and Search if the caller sets no deadline."""
@@ -62,8 +62,8 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
     """Seconds of a deadline reserved at each call to a peer, to report its failure."""
 
     call_seconds: float = Field(default=60.0, gt=0, le=3600)
-    """Maximum seconds for one call that is passed to a peer (catalog, events, models, jobs), and
-    for DetectProducts."""
+    """Maximum seconds for one call that is passed to a peer (catalog, events, models, jobs,
+    cameras)."""
 
     request_seconds: float = Field(default=1.0, gt=0, le=60)
     """Maximum price of one request in processor seconds on a catalog of 5,000 products, computed

@@ -19,7 +19,6 @@ from gateway.clients.local_ranker import LocalRanker
 from gateway.clients.local_retriever import LocalRetriever
 from gateway.clients.matches import MatchMessages
 from gateway.clients.peer_calls import PeerCaller
-from gateway.detect.detect import find_products
 from gateway.model.causes import Peer
 from gateway.servicer import (
     admin,
@@ -157,7 +156,6 @@ def build(settings: GatewaySettings, files: SceneFiles, keys: SigningKeys) -> Ga
     )
     servicers = (
         recommendation.RecommendationServicer(deps),
-        detection.DetectionServicer(deps),
         _admin(
             settings,
             passthrough,
@@ -245,7 +243,7 @@ def public_bindings(
     """
     owned.check_declared()
     own = {Binding.of(each).full_name: each for each in servicers}
-    priced = (watches, inspection, write_prices)
+    priced = (watches, detection, inspection, write_prices)
     around = {name: each for of in priced for name, each in of.around(prices).items()}
     return [
         passthrough.serve(each, own.get(each.full_name, SimpleNamespace()), around)
@@ -322,7 +320,6 @@ def _dependencies(
         service_version=VERSION,
         default_seconds=settings.default_seconds,
         longest_seconds=settings.longest_seconds,
-        detect_seconds=settings.call_seconds,
         reserve_seconds=settings.reserve_seconds,
         answer_seconds=settings.answer_days * 86400.0,
         keys=keys,
@@ -330,7 +327,6 @@ def _dependencies(
         experiments=experiments,
         prices=prices,
         recent=recent,
-        find_products=find_products,
     )
 
 

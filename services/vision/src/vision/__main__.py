@@ -10,26 +10,42 @@ from servicekit.rpc.server import Binding, run, serve
 from servicekit.sql.database import Database
 from servicekit.startup import load, observe
 from vision.adapters.catalog_products import RetrieverCatalog
+from vision.adapters.photo_objects import EmbedderPhotos
+from vision.adapters.product_search import RetrieverSearch
 from vision.delivery.webhooks import Webhooks
 from vision.inspection.inspect_piece import Inspector
+from vision.ports.detecting import DetectionPeers, SalesCounts
+from vision.servicer.detection import DetectionServicer
 from vision.servicer.inspection import JOB_OWNER, InspectionServicer
 from vision.servicer.watches import WatchServicer
 from vision.servicer.webhooks import WebhookServicer
 from vision.settings import VisionSettings
 from vision.watching.alerts import AlertFollower
 from vision.watching.watches import Watches
-from vision.wiring import CHECKS, Parts, database, job_queue, snapshot_fetcher, webhook_keys
+from vision.wiring import (
+    SERVER_CHECKS,
+    Parts,
+    database,
+    job_queue,
+    sales_counts,
+    snapshot_fetcher,
+    webhook_keys,
+)
 
 
-def bindings(settings: VisionSettings, db: Database, parts: Parts) -> list[Binding]:
+def bindings(
+    settings: VisionSettings, db: Database, parts: Parts, sales: SalesCounts
+) -> list[Binding]:
     """Return the services of the server."""
     record, checks, catalogs = parts.record, parts.checks, parts.catalogs
     check, products = snapshot_fetcher(settings).check, RetrieverCatalog(parts.channel)
     watches = Watches(record, checks.photos, products, checks.private, now_micros, check)
     webhooks = Webhooks(record, webhook_keys(settings), Poster.of(settings))
     jobs, inspector = job_queue(db), Inspector(parts.references, parts.patches)
+    peers = DetectionPeers(EmbedderPhotos(parts.embedder), RetrieverSearch(parts.channel), sales)
     servicers = (
-        WatchServicer(catalogs, watches, checks, AlertFollower(record), record, checks.photos),
+        DetectionServicer(catalogs, peers),
+        WatchServicer(catalogs, watches, checks, AlertFollower(record), record),
         WebhookServicer(catalogs, webhooks),
         InspectionServicer(catalogs, parts.references, inspector, jobs, record.key_of),
         JobServicer(JOB_OWNER, catalogs, jobs, record.key_of),
@@ -40,16 +56,17 @@ def bindings(settings: VisionSettings, db: Database, parts: Parts) -> list[Bindi
 async def main(settings: VisionSettings) -> None:
     """Serve until SIGTERM."""
     db = database(settings)
-    parts = Parts.of(settings, db)
+    parts, sales = Parts.of(settings, db), sales_counts(settings)
 
     async def close() -> None:
+        await sales.close()
         await parts.close()
         db.close()
 
     await parts.photos.start()
     await parts.catalogs.start()
     await serve(
-        *(bindings(settings, db, parts), settings),
+        *(bindings(settings, db, parts, sales), settings),
         service="vision",
         peers=PeerCredentials.of(settings),
         catalogs=parts.catalogs,
@@ -58,6 +75,6 @@ async def main(settings: VisionSettings) -> None:
 
 
 if __name__ == "__main__":
-    configured = load(VisionSettings, *CHECKS)
+    configured = load(VisionSettings, *SERVER_CHECKS)
     observe("vision", configured, configured.log_level)
     run(main(configured))

@@ -25,11 +25,17 @@ from servicekit.keys.keyring import signing_keys
 from servicekit.sql.database import Database
 from servicekit.startup import checked
 from servicekit.watched_files import Unreadable
-from vision.move_references import ReferenceMove
+from vision.move_references import REFUSED, ReferenceMove
 from vision.record import moving
 from vision.record.moving import FormerCatalog
 from vision.settings import VisionSettings
 from vision.wiring import MIGRATIONS, database
+
+OWN = "it has watches or webhooks here already"
+LOST = (
+    "of its photos are not in --photos, or damaged: name the retriever's store, or, if they are"
+    " lost for good, repeat with --without-lost-photos"
+)
 
 
 def nothing(_: str) -> None:
@@ -50,6 +56,8 @@ class Move:
     clock: Clock = now_micros
     after: Callable[[str], None] = nothing
     """Called after each step that is durable, with its name."""
+    without_lost_photos: bool = False
+    """True: also move catalogs of which photos are lost."""
 
     async def catalog(self, former: FormerCatalog) -> Mapping[str, Any]:
         """Move a catalog. Return what was done."""
@@ -57,11 +65,13 @@ class Move:
         if await self.target.read(lambda c: moving.is_moved(c, former.key)):
             return {**about, "outcome": "moved before"}
         if await self.target.read(lambda c: moving.has_own(c, former.key)):
-            return {**about, "outcome": "refused: it has watches or webhooks here already"}
+            return {**about, "outcome": f"{REFUSED}: {OWN}"}
         lost = 0
         for image_id in former.image_ids:  # before the rows that name them
             lost += not await self._photo(former, image_id)
             self.after("photo")
+        if lost and not self.without_lost_photos:
+            return {**about, "outcome": f"{REFUSED}: {lost} {LOST}", "lost_photos": lost}
 
         def rows(connection: sa.Connection) -> Mapping[str, int] | None:
             with self.source.engine.connect() as source:
@@ -70,7 +80,7 @@ class Move:
         counts = await self.target.write(rows)
         self.after("rows")
         if counts is None:
-            return {**about, "outcome": "refused: it has watches or webhooks here already"}
+            return {**about, "outcome": f"{REFUSED}: {OWN}"}
         return {**about, "outcome": "moved", **counts, "lost_photos": lost}
 
     async def _photo(self, former: FormerCatalog, image_id: str) -> bool:
@@ -88,11 +98,11 @@ async def move(
 ) -> bool:
     """Move all catalogs. Return whether none was refused."""
     with moved.source.engine.connect() as source:
-        found = moving.former_catalogs(source, declared)
+        found = moving.former_catalogs(source, declared, moved.clock())
     good = True
     for former in found:
         done = await moved.catalog(former)
-        good = good and not done["outcome"].startswith("refused")
+        good = good and not done["outcome"].startswith(REFUSED)
         say(json.dumps(done))
     return good
 
@@ -106,11 +116,15 @@ async def move_references(
     for catalog_id, key in sorted(keys.items()):
         done = None if key is None else await moved.catalog(catalog_id, key)
         if done is not None:
-            good = good and not done["outcome"].startswith("refused")
+            good = good and not done["outcome"].startswith(REFUSED)
             say(json.dumps(done))
     for folder in moved.strangers(keys):
         good = False
-        say(json.dumps({"folder": folder, "outcome": "refused: VISION_CATALOGS lacks its catalog"}))
+        say(
+            json.dumps(
+                {"folder": folder, "outcome": f"{REFUSED}: VISION_CATALOGS lacks its catalog"}
+            )
+        )
     return good
 
 
@@ -124,6 +138,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--references", type=Path, help="EMBEDDER_SPACES: move references")
     made.add_argument(
         "--space-keys", type=Path, help="EMBEDDER_SPACE_KEYS_FILE: move only what its keys signed"
+    )
+    made.add_argument(
+        "--without-lost-photos", action="store_true", help="move catalogs that have lost photos too"
+    )
+    made.add_argument(
+        "--without-damaged", action="store_true", help="move catalogs with damaged references too"
     )
     return made
 
@@ -161,12 +181,18 @@ async def _moved(
     good = True
     if given.photos is not None:
         with closing(ContentStore(given.photos)) as photos:
-            good = await move(Move(source, photos, target, frames), declared)
+            moved = Move(
+                *(source, photos, target, frames), without_lost_photos=given.without_lost_photos
+            )
+            good = await move(moved, declared)
     if given.references is not None:
         with source.engine.connect() as connection:
             keys = moving.catalog_keys(connection, declared)
         signed = signing_keys(given.space_keys)
-        references = ReferenceMove(given.references, target, frames, nothing, signed)
+        references = ReferenceMove(
+            *(given.references, target, frames, nothing, signed),
+            without_damaged=given.without_damaged,
+        )
         good = await move_references(references, keys) and good
     return good
 

@@ -43,7 +43,7 @@ class VisionSettings(
 
     model_config = SettingsConfigDict(env_prefix="VISION_")
 
-    CALLED = ("embedder_target", "retriever_target")
+    CALLED = ("embedder_target", "retriever_target", "ranker_target")
 
     port: int = Field(default=8605, ge=0, le=65535)
     """Port for gRPC. 0: a free port."""
@@ -53,8 +53,12 @@ class VisionSettings(
     objects in them, and describes patches of photos of pieces."""
 
     retriever_target: str = Field(default="127.0.0.1:8602", min_length=1)
-    """gRPC target of the retriever, which has the products that rules look for, the list of
+    """gRPC target of the retriever, which has the products that photos and frames show, the list of
     catalogs and the audit log."""
+
+    ranker_target: str = Field(default="127.0.0.1:8603", min_length=1)
+    """gRPC target of the ranker, which counts the sales that quantities to reorder follow from.
+    The worker does not call it."""
 
     catalogs_file: Path | None = None
     """File that keeps the list of catalogs created at run time, for a start while the retriever

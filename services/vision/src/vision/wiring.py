@@ -23,9 +23,10 @@ from sightline_rules.photos import PhotoLimits
 from vision.adapters import photo_work
 from vision.adapters.embedder import EmbedderFrames
 from vision.adapters.patches import EmbedderPatches
+from vision.adapters.peer_calls import RETRIEVER_CALLS
 from vision.adapters.photos import PhotoStore
 from vision.adapters.product_vectors import RetrieverVectors
-from vision.adapters.retriever_calls import IDEMPOTENT
+from vision.adapters.ranker import RankerSales
 from vision.delivery.deliverer import Deliverer
 from vision.domain.catalog_keys import keys_of
 from vision.domain.deliveries import RetryRules
@@ -63,6 +64,11 @@ def to_embedder(settings: VisionSettings) -> PeerCredentials:
     return PeerCredentials.of(settings).calling(PeerName.EMBEDDER)
 
 
+def to_ranker(settings: VisionSettings) -> PeerCredentials:
+    """Return the credentials for calls to the ranker. Raises Unreadable."""
+    return PeerCredentials.of(settings).calling(PeerName.RANKER)
+
+
 def backup_keys(settings: VisionSettings) -> SigningKeys:
     """Return the keys that sign backups. Raises Unreadable."""
     return signing_keys(settings.backup_keys_file)
@@ -80,6 +86,8 @@ def webhook_keys(settings: VisionSettings) -> SigningKeys:
 
 CHECKS = (PeerCredentials.of, to_embedder, to_retriever, backup_keys, webhook_keys)
 """Readers of the files that settings name, called at the start."""
+SERVER_CHECKS = (*CHECKS, to_ranker)
+"""Those of the server."""
 
 
 def snapshot_fetcher(settings: VisionSettings) -> Fetcher:
@@ -107,7 +115,7 @@ class Parts:
         """Connect the parts. Requires a running event loop. Raises Unreadable, and SystemExit if
         memory does not suffice for decoding."""
         channel = connect(
-            settings.retriever_target, peers=to_retriever(settings), service_configs=IDEMPOTENT
+            settings.retriever_target, peers=to_retriever(settings), service_configs=RETRIEVER_CALLS
         )
         file = settings.catalogs_file
         catalogs = KnownCatalogs(settings.catalogs, RemoteRegistry(channel), file=file)
@@ -119,20 +127,24 @@ class Parts:
             decoders=Decoders.of(settings, photo_work.__name__, settings.image_max_bytes),
             key_of=key_of,
         )
-        called = settings.embedder_target, to_embedder(settings)
-        embedder, patches = EmbedderFrames(*called), EmbedderPatches(*called)
+        embedder = EmbedderFrames(settings.embedder_target, to_embedder(settings))
+        patches = EmbedderPatches(embedder)
         products, private = RetrieverVectors(channel), BlurredFrames(embedder, photos)
         checks = FrameChecks(record, photos, embedder, products, private, now_micros)
-        references = References(record, ReferenceFiles(record, photos), patches)
+        references = References(record, ReferenceFiles(photos), patches)
         return cls(channel, catalogs, record, photos, embedder, checks, patches, references)
 
     async def close(self) -> None:
         """End reads of the list of catalogs, drop connections, and wait for writes of photos."""
         await self.catalogs.stop()
         await self.embedder.close()
-        await self.patches.close()
         await self.channel.close(None)
         self.photos.close()
+
+
+def sales_counts(settings: VisionSettings) -> RankerSales:
+    """Return the client of the ranker. Requires a running event loop. Raises Unreadable."""
+    return RankerSales(settings.ranker_target, to_ranker(settings))
 
 
 def deliverer(

@@ -29,7 +29,7 @@ from servicekit.telemetry import get_logger, serve_metrics
 from vision.adapters.audit_log import AuditLog
 from vision.backup.backups import BackupJobs, kinds
 from vision.inspection.fits import FIT_REFERENCE, FitJobs
-from vision.record import tables
+from vision.record import Record, tables
 from vision.settings import VisionSettings
 from vision.watching.silence import SilenceChecks
 from vision.wiring import (
@@ -92,7 +92,7 @@ async def main(settings: VisionSettings) -> None:
 def _loops(settings: VisionSettings, db: Database, parts: Parts) -> list[Run]:
     """Return the loops whose steps are due from time to time."""
     due = Tidying(
-        *(parts.catalogs, parts.record, parts.photos, parts.photos.files, settings.alert_days),
+        *(parts.catalogs, Record(db), parts.photos.files, settings.alert_days),
         forget_jobs=partial(forget_jobs, db, tables.jobs, settings.job_days),
     )
     audit = Auditing(parts.record, AuditLog(parts.channel).append)
@@ -112,7 +112,6 @@ def _loops(settings: VisionSettings, db: Database, parts: Parts) -> list[Run]:
         Loop(BACKUPS, next_backup, JOB_SECONDS, parts.record.commits()).run,
         Loop(FITS, next_fit, JOB_SECONDS, parts.record.commits()).run,
         Loop(tidying.TIDYING, due.step, tidying.TURN_SECONDS).run,
-        Loop(tidying.FILES, due.drop_files, tidying.FILES_TURN_SECONDS, commits).run,
         Loop(tidying.REMOVAL, due.remove, tidying.REMOVAL_TURN_SECONDS).run,
         Loop(AUDITING, audit.step, AUDIT_SECONDS, commits).run,
     ]

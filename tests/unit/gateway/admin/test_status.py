@@ -44,6 +44,22 @@ class Suite:
         return "m1"
 
 
+async def test_a_service_of_cameras_is_a_part_where_there_is_one() -> None:
+    suite = Suite(cameras=PeerUnavailable(Peer.VISION))
+    asked = [
+        lambda: suite.spaces("default"),
+        lambda: suite.count("default", "visual"),
+        lambda: suite.count("default", "text"),
+        lambda: suite.serving_model("default"),
+    ]
+    found = await suite_state(*asked, 1.0, cameras=lambda: suite._called("cameras"))
+    assert reasons(found)["vision"] == "VISION_UNAVAILABLE"
+    suite.fails = {}
+    found = await suite_state(*asked, 1.0, cameras=lambda: suite._called("cameras"))
+    assert reasons(found)["vision"] == ""
+    assert "vision" not in reasons(await suite_state(*asked, 1.0))
+
+
 async def state(suite: Suite, seconds: float = 1.0):
     return await suite_state(
         lambda: suite.spaces("default"),

@@ -248,6 +248,10 @@ def test_a_list_looks_at_no_more_products_than_the_catalog_or_one_page_has() -> 
     assert list_price(parts(32), 10, 5_000) == list_price(parts(32), 10, 50_000)
     assert list_price(None, 10, 5_000).seconds < list_price(None, 1_000, 5_000).seconds
     assert list_price(parts(32), 1_000, 5_000).seconds < MOST_SECONDS
+    # Products with a flaw are looked for among all, and may be none.
+    assert list_price(None, 10, 10**6, "doubted_only").is_expensive
+    assert not list_price(None, 10, 5_000, "doubted_only").is_expensive
+    assert list_price(parts(1), 10, 10**6, "x").parts["x"] == pytest.approx(1.0)
 
 
 def test_the_work_of_a_filter_counts_all_its_conditions() -> None:

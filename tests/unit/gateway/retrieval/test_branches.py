@@ -1,7 +1,6 @@
 """The branches' calls, and their further calls."""
 
 import asyncio
-from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -12,11 +11,9 @@ from gateway.model.filters import CallersFilter
 from gateway.model.query import RequestQuery
 from gateway.recommend.begin import begin
 from gateway.retrieval.branches import find
-from gateway.retrieval.parallel import in_parallel
 from sightline_core.ranking import NominationBasis
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import ANN, by_photo, near, photo
-from tests.freed import freed
 
 
 def named(listings):
@@ -111,36 +108,6 @@ async def test_a_scene_may_do_without_fallbacks():
     shop.embedder.fails = PeerUnavailable(Peer.EMBEDDER)
     with pytest.raises(NothingAvailable):
         await find(begin(by_photo(), shop.deps))
-
-
-async def test_the_first_error_cancels_what_runs_beside_it():
-    cancelled = asyncio.Event()
-
-    async def slow() -> None:
-        try:
-            await asyncio.sleep(5)
-        except asyncio.CancelledError:
-            cancelled.set()
-            raise
-
-    async def bad() -> None:
-        await asyncio.sleep(0)
-        raise KeyError("bad")
-
-    with pytest.raises(KeyError):
-        await in_parallel(slow(), bad())
-    assert cancelled.is_set()
-
-
-async def test_an_error_of_a_job_frees_what_the_jobs_held():
-    async def fail() -> None:
-        _held = hold()
-        raise KeyError
-
-    with freed() as hold:
-        with suppress(KeyError):
-            await in_parallel(in_parallel(fail(), fail()), asyncio.sleep(1))
-        await asyncio.sleep(0)
 
 
 async def test_a_cancelled_request_cancels_its_branches():

@@ -16,7 +16,6 @@ from gateway.clients.retriever import RetrieverClient
 from gateway.model.causes import Peer
 from gateway.servicer import admin, catalog, events, watches
 from gateway.servicer.audit import AuditLog
-from gateway.servicer.detection import DetectionServicer
 from gateway.servicer.jobs import JobProxyServicer
 from gateway.servicer.list_tokens import GOOD_MICROS
 from gateway.servicer.passthrough import Passthrough
@@ -128,7 +127,6 @@ def served(channels: dict[Peer, Any]) -> dict[str, Any]:
         events.UserEventServicer(catalogs, passthrough, open_keys),
         JobProxyServicer(catalogs, ways, open_keys),
         RecommendationServicer(Shop().deps),
-        DetectionServicer(Shop().deps),
     )
     bindings = public_bindings(servicers, passthrough, prices)
     return {each.full_name: each.servicer for each in bindings}
@@ -232,7 +230,7 @@ def test_a_call_whose_price_is_not_computed_is_refused_at_the_start(channels, se
 
 def test_a_call_of_the_gateway_that_no_servicer_has_is_refused_at_the_start(channels):
     passthrough = Passthrough(KnownCatalogs(["default"]), ways_of(channels), open_keys)
-    public = access.POOL.FindServiceByName("sightline.gateway.v1.DetectionService")
+    public = access.POOL.FindServiceByName("sightline.gateway.v1.RecommendationService")
     with pytest.raises(TypeError, match="no servicer of the gateway has it, and no peer owns it"):
         passthrough.serve(public, SimpleNamespace())
 

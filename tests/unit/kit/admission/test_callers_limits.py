@@ -13,10 +13,10 @@ from servicekit.admission.quotas import QuotaSettings
 from servicekit.config import ServerSettings
 from servicekit.rpc import channel
 from servicekit.rpc.server import Binding
-from sightline.gateway.v1 import detection_service_pb2 as detection
 from sightline.gateway.v1 import detection_service_pb2_grpc as detection_grpc
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc as pb_grpc
+from sightline.vision.v1 import detection_service_pb2 as detection
 from tests import virtual_time
 from tests.fakes.kit_large import Camera, Shop
 from tests.unit.kit.admission.limited import (

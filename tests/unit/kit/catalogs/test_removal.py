@@ -24,6 +24,37 @@ class Registry:
         self.done.append(removed.uid)
 
 
+class LateRegistry(Registry):
+    """A registry that a process can't read any more, or in which another catalog has the id."""
+
+    state, reads = CatalogState.REMOVING, 0
+    fails = False
+
+    async def read(self, known_revision: str) -> CatalogList:
+        if self.fails:
+            raise Unavailable("down", reason="UNAVAILABLE")
+        self.reads += 1
+        return CatalogList(str(self.reads), (ListedCatalog("gone", "u", self.state),))
+
+
+async def test_nothing_is_removed_by_a_list_that_may_be_late() -> None:
+    registry = LateRegistry()
+    registry.down = False
+    catalogs = KnownCatalogs(("default",), registry)
+    await catalogs.refresh()
+    removal = CatalogRemoval(catalogs, registry.remove, registry.confirm)
+    registry.fails = True
+    await removal.look()
+    assert registry.done == []
+    registry.fails, registry.state = False, CatalogState.ACTIVE  # made anew meanwhile
+    await removal.look()
+    assert registry.done == []
+    registry.state = CatalogState.REMOVING
+    await catalogs.refresh()
+    await removal.look()
+    assert registry.done == ["gone", "u"]
+
+
 async def test_what_a_service_has_is_removed_and_confirmed_until_the_registry_knows() -> None:
     registry = Registry()
     catalogs = KnownCatalogs(("default",), registry)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 
 from retriever.catalog import products
 from retriever.catalog.collecting import BATCH, collect
 from retriever.domain.errors import ImageNotFound
 from retriever.domain.product import ImageDraft, ProductDraft, Stored
 from retriever.record import Record
+from retriever.record.tables import watch_photos
+from servicekit.sql.database import Database
 from sightline_rules.photos import image_id
 from tests.fakes.photo_store import FakePhotos
 from tests.fakes.photos import photo
@@ -77,6 +80,26 @@ async def test_photos_of_a_write_that_fails_go_and_those_that_another_write_has_
     assert await shop.collect(0) == 0
     assert await shop.collect(7.1) == 2
     assert shop.stored == {A, B, shared}
+
+
+async def test_photos_of_watches_of_an_earlier_release_stay_until_their_days_end(
+    shop: Shop, db: Database
+) -> None:
+    """`python -m vision.move` copies them; where it never runs, no picture of a camera stays."""
+    target, frame = photo(seed=6), photo(seed=7)
+    ends = shop.clock.now + int(20 * DAY * 1e6)
+    for data, end in ((target, 0), (frame, ends)):
+        row = {"catalog_id": "default", "image_id": image_id(data), "watch_id": "shelf"}
+        row |= {"media_type": "image/jpeg", "width": 1, "height": 1, "expire_time": end}
+        await db.write(lambda c, row=row: c.execute(sa.insert(watch_photos).values(row)))
+        shop.photos.stored["default", image_id(data)] = data
+        shop.photos.old.add(image_id(data))
+    await shop.collect(0)
+    await shop.collect(19)
+    assert shop.stored == {A, B, target, frame}
+    await shop.collect(2)
+    assert await shop.collect(7.1) == 1
+    assert shop.stored == {A, B, target}
 
 
 async def test_only_folders_that_have_photos_are_compared_with_the_record(

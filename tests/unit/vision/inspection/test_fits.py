@@ -39,7 +39,7 @@ def features() -> FakePatches:
 @pytest.fixture
 def references(record: Record, features: FakePatches, tmp_path: Path) -> Iterator[References]:
     store = PhotoStore(str(tmp_path / "photos"))
-    yield References(record, ReferenceFiles(record, store), features)
+    yield References(record, ReferenceFiles(store), features)
     store.close()
 
 

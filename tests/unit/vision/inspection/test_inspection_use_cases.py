@@ -14,7 +14,6 @@ from servicekit.artefacts.content_store import SHELVES
 from servicekit.rpc.requests import RequestInvalid
 from servicekit.telemetry import Stages
 from tests.broken_files import BROKEN
-from tests.fakes.clock import Clock
 from tests.fakes.patches import FakePatches
 from tests.fakes.pieces import piece
 from vision.adapters.photos import PhotoStore
@@ -25,7 +24,7 @@ from vision.domain.reference_evaluation import (
     ReferenceFigures,
     ReferenceVerdict,
 )
-from vision.domain.references import DraftPhoto, FittedReference, ListedReference, ReferenceState
+from vision.domain.references import FittedReference, ListedReference, ReferenceState
 from vision.inspection import files, heat_picture, references
 from vision.inspection.files import ReferenceFiles
 from vision.inspection.inspect_piece import InspectionQuery, Inspector
@@ -51,7 +50,7 @@ async def photos(tmp_path: Path) -> AsyncIterator[PhotoStore]:
 
 @pytest.fixture
 def made(record: Record, photos: PhotoStore, features: FakePatches) -> References:
-    return References(record, ReferenceFiles(record, photos), features)
+    return References(record, ReferenceFiles(photos), features)
 
 
 @pytest.fixture
@@ -298,28 +297,26 @@ async def test_drafts_of_the_same_photo_share_no_file(made: References, photos: 
     assert len(await names(photos)) == 2
 
 
-async def test_files_of_what_is_gone_are_let_go_and_no_others(
-    made: References, record: Record, photos: PhotoStore
+async def test_files_of_what_is_gone_are_deleted_and_no_others(
+    made: References, photos: PhotoStore
 ) -> None:
     await fitted(made, 10)
     (kept,) = await made.listed("default", "r")
     assert kept.manifest is not None
-    due = {name for _, name in await record.due_files(99)}
-    assert await names(photos) == due | {kept.manifest.file}
-    assert len(due) == 10
+    assert await names(photos) == {kept.manifest.file}
+    await made.add("default", "r", [piece(0)], Stages())
+    assert len(await names(photos)) == 2
     await made.delete("default", "r", "")
-    assert {name for _, name in await record.due_files(99)} == await names(photos)
+    assert await names(photos) == set()
 
 
-async def test_a_file_of_a_call_that_was_killed_is_let_go_an_hour_later(
-    made: References, record: Record, clock: Clock
+async def test_a_fit_of_photos_that_were_fitted_leaves_no_second_file(
+    made: References, photos: PhotoStore
 ) -> None:
-    name = await made.files.put("default", b"a file")
-    assert await record.due_files(9) == []
-    clock.now += 3_600_000_000
-    assert await record.due_files(9) == [("default", name)]
-    with pytest.raises(errors.PhotosUnavailable):
-        await record.add_photo("default", "r", DraftPhoto("a" * 64, name))
+    for _ in range(2):
+        await add(made, [piece(seed) for seed in range(10)])
+        await fit(made)
+    assert len(await names(photos)) == 1
 
 
 @pytest.mark.parametrize("way", BROKEN)
@@ -341,7 +338,7 @@ async def test_a_damaged_memory_is_not_compared_with(
     await fitted(made, 10)
     manifest, _ = await made.load("default", "r", "", "")
     BROKEN[way](stored(tmp_path, manifest.file))
-    others = References(record, ReferenceFiles(record, photos), made.features)
+    others = References(record, ReferenceFiles(photos), made.features)
     with pytest.raises(errors.ReferenceNotFound):
         await others.load("default", "r", "", "")
 

@@ -104,14 +104,11 @@ async def webhooks(here: World) -> Writers:
 
 async def references(here: World) -> Writers:
     record = here.record
-    for file in ("f", "g", "m", "n"):
-        await record.note_file(C, file)
     await record.add_photo(C, "r", DraftPhoto("a", "f"))
     made = replace(MADE, version="a" * 16, file="m")
     await record.keep_version(C, made, [])
     newer = replace(MADE, version="b" * 16, file="n", create_time=MADE.create_time.replace(day=2))
     return {
-        "note_file": lambda w: w.record.note_file(C, "h"),
         "renew_photo": lambda w: w.record.renew_photo(C, "r", "a"),
         "add_photo": lambda w: w.record.add_photo(C, "r", DraftPhoto("b", "g")),
         "drop_photos": lambda w: w.record.drop_photos(C, "r", ["a"]),
@@ -119,7 +116,6 @@ async def references(here: World) -> Writers:
         "promote": lambda w: w.record.promote(C, "r", "a" * 16),
         "delete_reference": lambda w: w.record.delete_reference(C, "r", ""),
         "expire_drafts": lambda w: w.record.expire_drafts(C),
-        "forget_file": lambda w: w.record.forget_file(C, "none"),
     }
 
 

@@ -19,6 +19,8 @@ from vision.record.tables import reference_versions
 MADE = ReferenceManifest(
     *("r", "", "p", 9, 0.9, "model", datetime(2026, 12, 1, tzinfo=UTC)), file="0" * 64, size_bytes=7
 )
+DROPPED: list[str] = []
+"""Files that the last version let go."""
 DAY = 86_400_000_000
 
 
@@ -26,13 +28,7 @@ def memory(number: int, name: str = "r") -> str:
     return hashlib.sha256(f"{number} {name}".encode()).hexdigest()
 
 
-async def noted(record: Record, name: str) -> str:
-    await record.note_file("default", name)
-    return name
-
-
 async def add(record: Record, photo: str, name: str = "r", catalog: str = "default") -> None:
-    await record.note_file(catalog, f"file {photo} {name}")
     await record.add_photo(catalog, name, DraftPhoto(photo, f"file {photo} {name}"))
 
 
@@ -44,9 +40,10 @@ async def keep(record: Record, number: int = 0, product: str = "p", name: str = 
         version=version,
         product_id=product,
         create_time=MADE.create_time + timedelta(seconds=number),
-        file=await noted(record, memory(number, name)),
+        file=memory(number, name),
     )
-    kept = await record.keep_version("default", made, ["a"])
+    kept, dropped = await record.keep_version("default", made, ["a"])
+    DROPPED[:] = dropped
     assert kept.manifest is not None
     assert kept.manifest.version == version
     return version
@@ -99,11 +96,12 @@ async def test_a_promotion_retires_the_former_version(record: Record) -> None:
 async def test_old_versions_are_deleted_but_not_the_one_that_serves(record: Record) -> None:
     first = await keep(record)
     await record.promote("default", "r", first)
-    others = [await keep(record, number) for number in range(1, 6)]
+    others, gone = [], list[str]()
+    for number in range(1, 6):
+        others.append(await keep(record, number))
+        gone += DROPPED
     assert (await states(record)).keys() == {first, *others[-2:]}
-    assert {name for _, name in await record.due_files(9)} == {
-        memory(number) for number in (1, 2, 3)
-    }
+    assert gone == [memory(number) for number in (1, 2, 3)]
 
 
 async def test_the_reference_of_a_product_is_the_one_promoted_last(
@@ -120,7 +118,7 @@ async def test_the_reference_of_a_product_is_the_one_promoted_last(
     candidate = await record.find_version("default", "", "p", other)
     assert candidate is not None
     assert candidate.version == other
-    assert await record.delete_reference("default", "a", "") == 2
+    assert (await record.delete_reference("default", "a", ""))[0] == 2
     left = await serving(record, product="p")
     assert left is not None
     assert left.reference_id == "b"
@@ -130,10 +128,10 @@ async def test_the_reference_of_a_product_is_the_one_promoted_last(
 async def test_a_deleted_version_serves_no_longer(record: Record) -> None:
     version = await keep(record)
     await record.promote("default", "r", version)
-    assert await record.delete_reference("default", "r", version) == 1
+    assert await record.delete_reference("default", "r", version) == (1, [memory(0)])
     assert await serving(record, "r") is None
-    assert await record.delete_reference("default", "r", version) == 0
-    assert await record.delete_reference("default", "r", "") == 0
+    assert await record.delete_reference("default", "r", version) == (0, [])
+    assert await record.delete_reference("default", "r", "") == (0, [])
 
 
 async def test_drafts_references_and_photos_are_limited(
@@ -166,9 +164,8 @@ async def test_a_draft_is_deleted_a_day_after_its_last_photo(record: Record, clo
     await record.expire_drafts("default")
     assert len(await record.draft("default", "r")) == 2
     clock.now += DAY + 20
-    await record.expire_drafts("default")
+    assert await record.expire_drafts("default") == ["file a r", "file b r"]
     assert await record.listed_references("default") == []
-    assert len(await record.due_files(9)) == 2
 
 
 async def test_a_file_that_another_row_names_stays(record: Record, db: Database) -> None:
@@ -178,12 +175,8 @@ async def test_a_file_that_another_row_names_stays(record: Record, db: Database)
     await db.write(
         lambda c: references.insert_version(c, "default", made, ReferenceState.CANDIDATE, 0)
     )
-    await record.delete_reference("default", "r", version)
-    assert await record.due_files(9) == []
-    await record.delete_reference("default", "s", "")
-    assert await record.due_files(9) == [("default", shared)]
-    await record.forget_file("default", shared)
-    assert await record.due_files(9) == []
+    assert await record.delete_reference("default", "r", version) == (1, [])
+    assert await record.delete_reference("default", "s", "") == (1, [shared])
 
 
 async def test_a_version_that_can_not_be_read_hides_no_other(record: Record, db: Database) -> None:

@@ -72,6 +72,19 @@ async def test_a_stream_goes_on_behind_its_token(
         assert alert.sequence == 3
 
 
+async def test_a_place_of_another_record_holds_no_alert_back(
+    record: WatchedRecord, follower: AlertFollower
+) -> None:
+    """The catalog was created anew under its id, or its record restored."""
+    await record.store(3)
+    async with aclosing(follower.follow("default", "", resume_token(500))) as found:
+        assert await anext(found) == (None, resume_token(3))
+        await record.store(4)
+        alert, _ = await anext(found)
+        assert alert is not None
+        assert alert.sequence == 4
+
+
 async def test_a_store_that_does_not_answer_ends_no_stream(
     record: WatchedRecord, follower: AlertFollower
 ) -> None:

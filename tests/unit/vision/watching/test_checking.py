@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from sightline_rules.photo_areas import PhotoArea
+from vision.domain.objects import Floats, SeenObject
 from vision.domain.watch_json import dumped_state, loaded_state
-from vision.domain.watch_state import Floats, FrameFacts, SeenObject, WatchState
+from vision.domain.watch_state import FrameFacts, WatchState
 from vision.domain.watches import (
     SECOND,
     Alert,

@@ -27,14 +27,8 @@ from vision.domain.errors import (
     WatchInvalid,
     WatchNotFound,
 )
-from vision.domain.watch_state import (
-    Floats,
-    FoundObjects,
-    FrameFacts,
-    ProductReferences,
-    SeenObject,
-    WatchProgress,
-)
+from vision.domain.objects import Floats, FoundObjects, SeenObject
+from vision.domain.watch_state import FrameFacts, ProductReferences, WatchProgress
 from vision.domain.watches import (
     DAY,
     SECOND,

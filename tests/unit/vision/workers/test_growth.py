@@ -75,7 +75,7 @@ async def test_rows_of_what_is_deleted_go(
     monkeypatch.setattr(tidying.time, "time", lambda: clock.now / 1e6)
     photos, seen, left = FakeFramePhotos(), Counter[str](), list[Counter[str]]()
     forget = partial(forget_jobs, db, jobs, 1, lambda: 2**60)
-    due = Tidying(KnownCatalogs(("default",)), record, photos, photos, 1.0, forget)
+    due = Tidying(KnownCatalogs(("default",)), record, photos, 1.0, forget)
 
     async def stored(_: object) -> None:
         pass
@@ -83,9 +83,7 @@ async def test_rows_of_what_is_deleted_go(
     clock.now = 50 * YEAR
     for _ in range(3):
         await alert(record, "f" * 64, clock.now)
-        await record.note_file("default", file := f"{clock.now:064x}")
-        await record.add_photo("default", "r", DraftPhoto("a", file))
-        await record.note_file("default", "0" * 64)
+        await record.add_photo("default", "r", DraftPhoto("a", f"{clock.now:064x}"))
         job = await Jobs(db, jobs).create("backup", "default", {})
         seen.update(await rows(db))
         await Jobs(db, jobs).cancel(job.id)
@@ -94,7 +92,6 @@ async def test_rows_of_what_is_deleted_go(
         clock.now += YEAR
         await Auditing(record, stored).step()
         await due.step()
-        await due.drop_files()
         left.append(await rows(db))
     assert left[1] == left[2]
     assert {name for name, (term, _) in TABLES.items() if term is GOES and left[2][name]} == set()

@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from servicekit.catalogs.known import CatalogList, CatalogState, KnownCatalogs, ListedCatalog
+from servicekit.catalogs.known import (
+    CatalogList,
+    CatalogNotFound,
+    CatalogState,
+    CatalogsUnavailable,
+    KnownCatalogs,
+    ListedCatalog,
+)
+from servicekit.errors import Unavailable
 from servicekit.sql.database import Database
 from tests.fakes.clock import Clock
 from tests.fakes.watch_alerts import raise_alert
@@ -19,6 +27,8 @@ from vision.domain.webhooks import Webhook, WebhookSecret
 from vision.inspection import fits
 from vision.inspection.fits import ReferencePlan
 from vision.record import Record, metadata
+from vision.record.tables import watch_alerts
+from vision.record.watch_rows import NAMING
 from vision.wiring import job_queue
 from vision.workers.tidying import Tidying
 
@@ -33,8 +43,11 @@ class Registry:
 
     def __init__(self) -> None:
         self.listed: tuple[ListedCatalog, ...] = ()
+        self.down = False
 
     async def read(self, known_revision: str) -> CatalogList:
+        if self.down:
+            raise Unavailable("down", reason="UNAVAILABLE")
         return CatalogList("1", self.listed)
 
 
@@ -54,13 +67,11 @@ def record(db: Database, clock: Clock, catalogs: KnownCatalogs) -> Record:
 
 
 @pytest.fixture
-def due(record: Record, catalogs: KnownCatalogs) -> Tidying:
-    photos = FakeFramePhotos()
-
+def due(db: Database, clock: Clock, catalogs: KnownCatalogs) -> Tidying:
     async def none() -> int:
         return 0
 
-    return Tidying(catalogs, record, photos, photos, 0.0, none)
+    return Tidying(catalogs, Record(db, clock), FakeFramePhotos(), 0.0, none)
 
 
 async def listed(
@@ -74,9 +85,7 @@ async def fill(record: Record, db: Database, catalog_id: str = "shop") -> None:
     await record.create_watch(catalog_id, WATCH, [PHOTO])
     await record.create_webhook(catalog_id, HOOK)
     await raise_alert(db, "shelf", record.key_of(catalog_id))
-    for file in ("f" * 64, "m" * 64):
-        await record.note_file(catalog_id, file)
-    await record.keep_version(catalog_id, replace(MADE, version="a" * 16, file="m" * 64), [])
+    await record.keep_version(catalog_id, replace(MADE, version="a" * 16, file="d" * 64), [])
     await record.add_photo(catalog_id, "r", DraftPhoto("a", "f" * 64))
     plan = ReferencePlan("r", "")
     await fits.ask(record.key_of(catalog_id), plan, job_queue(db), request_id="")
@@ -121,8 +130,8 @@ async def test_what_a_removed_catalog_has_left_is_deleted_and_a_deleted_one_can_
     await listed(registry, catalogs, "first", ACTIVE)
     await fill(record, db)
     await fill(record, db, "default")
-    assert isinstance(due.photos, FakeFramePhotos)
-    due.photos.stored["shop@first", PHOTO.image_id] = b"photo"
+    assert isinstance(due.files, FakeFramePhotos)
+    due.files.stored["shop@first", PHOTO.image_id] = b"photo"
 
     await listed(registry, catalogs, "first", DELETED)
     await due.remove()
@@ -137,32 +146,75 @@ async def test_what_a_removed_catalog_has_left_is_deleted_and_a_deleted_one_can_
     await listed(registry, catalogs, "first", REMOVED)
     await due.remove()
     assert await held(db) == set()
-    assert due.photos.stored == {}
+    assert due.files.stored == {}
     assert len(await record.watches("default")) == 1
 
 
-async def test_files_that_references_let_go_are_deleted_and_no_others(
-    record: Record, db: Database, registry: Registry, catalogs: KnownCatalogs, due: Tidying
+async def test_files_of_references_stay_and_those_of_old_drafts_go(
+    db: Database, clock: Clock, due: Tidying
 ) -> None:
-    await listed(registry, catalogs, "first", ACTIVE)
-    await fill(record, db)
-    assert isinstance(due.photos, FakeFramePhotos)
-    for name in ("f" * 64, "m" * 64):
-        due.photos.stored["shop@first", name] = b"file"
-    assert await due.drop_files() is False
-    assert len(due.photos.stored) == 2
-    await record.drop_photos("shop", "r", ["a"])
-    await due.drop_files()
-    assert due.photos.stored == {("shop@first", "m" * 64): b"file"}
-    assert await record.due_files(9) == []
-
-
-async def test_drafts_are_deleted_after_a_day(
-    record: Record, db: Database, clock: Clock, due: Tidying
-) -> None:
-    await fill(record, db, "default")
+    await fill(Record(db, clock), db, "default")
+    files = due.files
+    assert isinstance(files, FakeFramePhotos)
+    for name in "fde":  # a draft's, a version's, nobody's
+        files.stored["default", name * 64] = b"file"
+    files.old = {name * 64 for name in "fde"}
     await due.step()
-    assert len(await record.draft("default", "r")) == 1
+    assert {name[0] for _, name in files.stored} == {"f", "d"}
     clock.now += 86_400_000_001
     await due.step()
-    assert await record.draft("default", "r") == {}
+    assert {name[0] for _, name in files.stored} == {"d"}
+
+
+async def test_a_worker_with_a_late_list_removes_nothing_of_a_catalog_that_was_created_anew(
+    record: Record, registry: Registry, catalogs: KnownCatalogs, due: Tidying, db: Database
+) -> None:
+    await listed(registry, catalogs, "first", REMOVED)
+    registry.listed = (ListedCatalog("shop", "second", ACTIVE),)  # a server knows that already
+    await fill(Record(db, due.record._clock, lambda name: f"{name}@second"), db)
+    registry.down = True
+    await due.remove()
+    registry.down = False
+    assert await record.keys() == ["shop@second"]
+    await due.remove()
+    assert [each.watch.watch_id for each, _ in await record.watches("shop")] == ["shelf"]
+
+
+async def test_no_key_of_an_unknown_catalog_is_guessed(
+    record: Record, registry: Registry, catalogs: KnownCatalogs, db: Database
+) -> None:
+    """A backup of one would be empty, and what is restored to one would never be found again."""
+    await fill(Record(db, key_of=lambda name: f"{name}@first"), db)
+    with pytest.raises(CatalogNotFound):
+        await record.snapshot("shop", lambda found: found.commit)
+    assert await record.snapshot_sources() == []
+    registry.down = True
+    await catalogs.refresh()
+    with pytest.raises(CatalogsUnavailable):
+        await record.snapshot("shop", lambda found: found.commit)
+    registry.down = False
+    await listed(registry, catalogs, "first", DELETED)
+    assert await record.snapshot("shop", lambda found: found.commit) > 0
+
+
+async def test_terms_end_and_unnamed_photos_go_in_catalogs_that_are_not_in_use_too(
+    db: Database, clock: Clock, registry: Registry, catalogs: KnownCatalogs, due: Tidying
+) -> None:
+    await listed(registry, catalogs, "first", DELETED)
+    files = due.files
+    assert isinstance(files, FakeFramePhotos)
+    for key in ("shop@first", "default", "undeclared"):
+        by_key = Record(db, clock)
+        expired = WatchPhoto("b" * 64, "image/jpeg", 4, 3, 1)
+        await by_key.create_watch(key, WATCH, [PHOTO, expired])
+        for name in "abcd":  # a rule's, an expired one, one of a failed call, one of a present call
+            files.stored[key, name * 64] = b"photo"
+    files.old = {name * 64 for name in "abc"}
+    await due.step()
+    assert {name[0] for _, name in files.stored} == {"a", "d"}
+    assert len(files.stored) == 6
+
+
+def test_every_table_that_names_photos_keeps_them() -> None:
+    naming = {each for each in metadata.sorted_tables if "image_id" in each.c}
+    assert naming == {*NAMING, watch_alerts}, "a photo that no table of NAMING names is deleted"

@@ -18,6 +18,7 @@ from servicekit.sql.database import Database
 from tests.failures import counted
 from tests.fakes.clock import Clock
 from tests.unit.vision.watching.test_frames import FakeFramePhotos
+from tests.waiting import until
 from vision.delivery.deliverer import Deliverer
 from vision.domain.watches import DEFAULT_HOLD, SILENT, Watch, WatchRule
 from vision.domain.webhooks import Webhook, WebhookSecret
@@ -31,6 +32,11 @@ BAD, GOOD = "bad", "default"
 RULE = WatchRule("stopped", SILENT, hold=DEFAULT_HOLD)
 CAMERA = Watch("door", rules=(RULE,), snapshot_uri="https://door.test/a.jpg", snapshot_seconds=5)
 HOOK = Webhook("ops", "https://hooks.test/a", (), (WebhookSecret("00ff", "salt", 1),), 1)
+
+
+async def _fails(record: Record) -> bool:
+    (state,) = await record.webhook_states(GOOD)
+    return state.failing_watches == 1
 
 
 def put_unreadable(db: Database, table: sa.Table, catalog_id: str, clock: Clock) -> None:
@@ -85,12 +91,10 @@ async def test_an_unreadable_row_of_any_table_stops_no_other_watch_or_webhook(
         deliverer = Deliverer([BAD, GOOD], record, poster, poster, open_keys, clock=clock)
         async with asyncio.TaskGroup() as group:
             await deliverer._look(group)
-            await asyncio.sleep(0.05)
+            await until(lambda: _fails(record))  # its key is missing here: the alert is tried
             for task in asyncio.all_tasks() - {asyncio.current_task()}:
                 task.cancel()
-        (state,) = await record.webhook_states(GOOD)
-        assert state.failing_watches == 1  # its key is missing here: the alert was tried
-        due = Tidying(catalogs, record, photos, photos, 1e-9, none)
+        due = Tidying(catalogs, record, photos, 1e-9, none)
         clock.now += 10**15
         await due.step()
         told = list[object]()

@@ -22,6 +22,7 @@ from embedder.servicer import messages
 from embedder.spaces.listing import SpaceListing
 from servicekit import deadlines, tracing
 from servicekit.errors import ServiceError
+from servicekit.rpc.messages import timings
 from servicekit.rpc.requests import RequestInvalid, enter
 from servicekit.status import to_status
 from servicekit.telemetry import Stages
@@ -75,7 +76,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         outcomes = await self.embedded(items, catalog, request.priority, stages)
         return pb.BatchEmbedResponse(
             results=map(_result, outcomes),
-            stage_timings=messages.timings(stages.finished),
+            stage_timings=timings(stages.finished),
             decoding_time=messages.duration(stages.decoding_seconds),
         )
 

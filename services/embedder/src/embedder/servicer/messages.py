@@ -1,6 +1,5 @@
 """Spaces as messages."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
@@ -11,9 +10,9 @@ from embedder.domain.models import VISUAL
 from embedder.domain.photos import Box
 from embedder.domain.recipes import words
 from embedder.spaces.listing import ListedSpace
-from servicekit.rpc.messages import MessageWriter
-from servicekit.telemetry import Stage, Stages, merged
-from sightline.common.v1 import answer_pb2, photo_pb2, vector_pb2
+from servicekit.rpc.messages import MessageWriter, timings
+from servicekit.telemetry import Stages
+from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 
 message_of = MessageWriter(
@@ -79,16 +78,6 @@ def measured(stages: Stages) -> dict[str, Any]:
         "stage_timings": timings(stages.finished),
         "decoding_time": duration(stages.decoding_seconds),
     }
-
-
-def timings(stages: Sequence[Stage]) -> list[answer_pb2.StageTiming]:
-    """Return one timing per stage name, from its first start to its last end."""
-    return [
-        answer_pb2.StageTiming(
-            stage=each.name, start=duration(each.start), total=duration(each.duration)
-        )
-        for each in merged(stages)
-    ]
 
 
 def priority(value: int) -> Priority:

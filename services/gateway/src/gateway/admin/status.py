@@ -59,16 +59,22 @@ async def suite_state(
     texts: Callable[[], Awaitable[IndexState]],
     model: Callable[[], Awaitable[str]],
     seconds: float,
+    *,
+    cameras: Callable[[], Awaitable[object]] | None = None,
 ) -> SuiteState:
     """Return the suite's status from the answers that its peers are asked for.
 
-    Each peer has `seconds` to answer.
+    Each peer has `seconds` to answer. `cameras`: None: the suite has no service of cameras.
     """
-    embedder, retriever, of_texts, ranker = await asyncio.gather(
+    optional = [_ask(cameras, Peer.VISION, seconds)] if cameras else []
+    needed = asyncio.gather(
         _ask(spaces, Peer.EMBEDDER, seconds),
         _ask(images, Peer.RETRIEVER, seconds),
         _ask(texts, Peer.RETRIEVER, seconds),
         _ask(model, Peer.RANKER, seconds),
+    )
+    (embedder, retriever, of_texts, ranker), vision = await asyncio.gather(
+        needed, asyncio.gather(*optional)
     )
     counted = retriever.value or _UNKNOWN
     offered, used = _visual(embedder.value or (), counted.space.version if counted.space else "")
@@ -80,6 +86,7 @@ async def suite_state(
             ComponentState("retriever", retriever.error, retriever.seconds),
             ComponentState("milvus", _milvus(retriever), retriever.seconds),
             ComponentState("ranker", ranker.error, ranker.seconds),
+            *(ComponentState("vision", each.error, each.seconds) for each in vision),
         ),
         images=counted,
         texts=_texts(of_texts.value or _UNKNOWN),

@@ -24,6 +24,7 @@ from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline_core.embedding import EmbeddedSignals
 from sightline_core.opaque_messages import Classification, EmbedderSpace, Vector
+from sightline_rules.photo_areas import PhotoArea
 
 A = TypeVar("A")
 
@@ -108,7 +109,7 @@ class EmbedderClient(EmbedderPort):
         if len(response.vectors) != size * len(response.regions):
             raise Internal("the embedder returned vectors of another length", reason="INTERNAL")
         return EmbeddedRegions(
-            boxes=[each.box for each in response.regions],
+            boxes=[_area(each.box) for each in response.regions],
             objectness=[each.objectness for each in response.regions],
             vectors=[
                 vector_pb2.Vector(
@@ -140,21 +141,12 @@ class EmbedderClient(EmbedderPort):
         )
 
     async def compare(
-        self,
-        catalog_id: str,
-        photo: Signal,
-        other: bytes,
-        space_version: str,
-        *,
-        region: bool = False,
-        priority: int = 0,
+        self, catalog_id: str, photo: Signal, other: bytes, space_version: str
     ) -> HeatMap:
         request = pb.ComparePhotosRequest(
             catalog_id=catalog_id,
             first=_item(photo, version=space_version),
             second=pb.EmbedItem(image=other, photo_kind=photo_pb2.PHOTO_KIND_CATALOGUE),
-            priority=cast(vector_pb2.Priority.ValueType, priority),
-            first_is_region=region,
         )
         response = await self._decode(self._stub.ComparePhotos, request)
         return HeatMap(
@@ -189,6 +181,10 @@ async def charged(ask: Callable[[], Awaitable[A]], seconds: Callable[[A], float]
 def _decoding_seconds(response: Any) -> float:
     """Return the processor seconds of decoding."""
     return float(response.decoding_time.ToNanoseconds() / 1e9)
+
+
+def _area(box: photo_pb2.Box) -> PhotoArea:
+    return PhotoArea(box.left, box.top, box.right, box.bottom)
 
 
 def _item(

@@ -15,7 +15,7 @@ from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.records import draft_of, message_of, record_of, replay_of
 from gateway.model.diversity import Diversity
 from gateway.model.experiment import ExperimentFile, RunningExperiment
-from gateway.model.peers import CountedSales, ProductSales, ReplayRules
+from gateway.model.peers import ReplayRules
 from gateway.model.replay import RankerReplay
 from gateway.ports import ExperimentKeeper, RankerPort
 from servicekit.errors import Internal
@@ -196,21 +196,6 @@ class RankerClient(RankerPort, ExperimentKeeper):
             catalog_id=catalog_id, name=name, offers=offers
         )
         return await self._caller.call(self._experiments.CountExperiment, request)
-
-    async def sales(self, catalog_id: str, product_ids: Sequence[str], days: int) -> CountedSales:
-        request = events_pb.CountSalesRequest(
-            catalog_id=catalog_id, product_ids=product_ids, days=days
-        )
-        answer = await self._caller.call(self._events.CountSales, request)
-        if len(answer.products) != len(product_ids):
-            raise Internal("the ranker's sales differ in length", reason="INTERNAL")
-        found = (
-            ProductSales(each.first_day, dict(zip(each.days, each.units, strict=True)))
-            for each in answer.products
-        )
-        return CountedSales(
-            answer.first_day, answer.last_day, dict(zip(product_ids, found, strict=True))
-        )
 
     async def control_counts(
         self, catalog_id: str, day: int, names: Sequence[str]

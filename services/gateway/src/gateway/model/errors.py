@@ -5,7 +5,6 @@ ServiceError
 │   ├── AttributionInvalid  ATTRIBUTION_TOKEN_INVALID
 │   ├── FilterInvalid       FILTER_INVALID
 │   ├── ImageRefused        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, IMAGES_TOO_LARGE, URI_FORBIDDEN, …
-│   ├── PlanInvalid         PLAN_INVALID
 │   ├── RequestTooExpensive REQUEST_TOO_EXPENSIVE
 │   └── SceneInvalid        SCENE_INVALID
 ├── NotFound
@@ -87,10 +86,6 @@ class EtagMismatch(Aborted, reason="ETAG_MISMATCH"):
     """The document is not the one that the caller has read."""
 
     message = "what this etag describes has changed: read it again"
-
-
-class PlanInvalid(FieldsInvalid, reason="PLAN_INVALID"):
-    """A plan of a shelf that no shelf can have, or with products that can't be found."""
 
 
 class ImageUnreadable(FailedPrecondition, reason="URI_UNREADABLE"):

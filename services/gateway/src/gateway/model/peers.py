@@ -1,12 +1,10 @@
 """Requests to peers and their responses, as values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 
 from gateway.model.diversity import Diversity
 from gateway.model.query import Signal
 from sightline_core.opaque_messages import (
-    Box,
     Classification,
     LabelLine,
     ProductRow,
@@ -16,6 +14,7 @@ from sightline_core.opaque_messages import (
 from sightline_core.ranking import AppliedObjective
 from sightline_core.versions import Freshness, SpaceVersion
 from sightline_rules.fast_dataclass import fast_dataclass
+from sightline_rules.photo_areas import PhotoArea
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class EmbeddedSignal:
 class EmbeddedRegions:
     """Objects in a photo, with their vectors, best first."""
 
-    boxes: Sequence[Box]
+    boxes: Sequence[PhotoArea]
     objectness: Sequence[float]
     vectors: Sequence[Vector]
     views: int
@@ -96,23 +95,3 @@ class ReplayRules:
     objective: AppliedObjective = AppliedObjective()  # frozen
     costs: bool = True
     """False: the candidates' costs are left out, because the caller may not read them."""
-
-
-@fast_dataclass(frozen=True, slots=True)
-class ProductSales:
-    """Units of a product that were sold. Days are numbered since 1970 (UTC)."""
-
-    first_day: int = 0
-    """First day with any event of interest; 0: none."""
-    units: Mapping[int, int] = field(default_factory=dict)
-    """By day, of the requested ones."""
-
-
-@fast_dataclass(frozen=True, slots=True)
-class CountedSales:
-    """Units of products that were sold on the last days."""
-
-    first_day: int
-    """First of the requested days on which the catalog has events; 0: none."""
-    last_day: int
-    products: Mapping[str, ProductSales]

@@ -76,6 +76,8 @@ GROUPED_CANDIDATE = 30e-6
 attribute: 15 µs)."""
 LISTED_PRODUCT = 100e-6
 """Reading a product that a list looks at."""
+FLAW = 1e-6
+"""Looking at a product for a list of those with a flaw, which may be none."""
 
 REPLAYED_ANSWER = 0.045
 """Reading a recorded answer of 600 candidates, and ranking them again by a changed scene."""
@@ -303,11 +305,16 @@ def misfits_price(products: int) -> RequestPrice:
     return RequestPrice({"": BASE, "page_size": products * PHOTOS_A_PRODUCT * DETECTION})
 
 
-def list_price(condition: CallersFilter | None, page_size: int, products: int) -> RequestPrice:
-    """Return the price of a page of a list of products."""
+def list_price(
+    condition: CallersFilter | None, page_size: int, products: int, flaw: str = ""
+) -> RequestPrice:
+    """Return the price of a page of a list of products. `flaw`: field of the request by which only
+    products with a flaw are listed; empty: all are."""
+    looked = {flaw: products * FLAW} if flaw else {}
     if condition is None:
-        return RequestPrice({"": BASE, "page_size": page_size * LISTED_PRODUCT})
-    return _passing_price(condition, min(products, LISTED))
+        return RequestPrice({"": BASE, "page_size": page_size * LISTED_PRODUCT, **looked})
+    passing = _passing_price(condition, min(products, LISTED))
+    return RequestPrice({**passing.parts, **looked})
 
 
 def write_price(sizes: WriteSizes) -> RequestPrice:

@@ -5,7 +5,6 @@ from dataclasses import field
 from typing import NamedTuple
 
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
-from gateway.model.detections import Detection
 from gateway.model.match import Match
 from gateway.model.peers import ReadLabel
 from gateway.model.quality import Quality
@@ -19,6 +18,7 @@ from sightline_core.score_notes import ScoreNote
 from sightline_core.versions import Freshness, StageTiming, Versions
 from sightline_rules.fast_dataclass import fast_dataclass
 from sightline_rules.filters import Comparison
+from sightline_rules.photo_products import Detection
 
 
 @fast_dataclass(frozen=True, slots=True)

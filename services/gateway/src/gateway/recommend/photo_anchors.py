@@ -3,14 +3,15 @@
 from dataclasses import replace
 
 from gateway.model.causes import Peer
-from gateway.model.detections import DetectionQuery, counted
-from gateway.model.query import MOST_ANCHORS, MOST_IN_PHOTO, RequestQuery, Signal
+from gateway.model.query import MOST_ANCHORS, RequestQuery, Signal
 from gateway.model.scene import Scene
 from gateway.recommend.plan_request import branches_of, scened
 from gateway.retrieval.embedding import photo_error
+from gateway.retrieval.photo_products import find_products
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from sightline_core.ranking import AnchorSource
+from sightline_rules.photo_products import counted
 
 STAGE = "detect"
 
@@ -31,16 +32,13 @@ async def anchors_in_photo(run: RequestContext) -> RequestContext:
     A photo in which no product is found, or none can be, is searched as a whole; the latter
     degrades the answer. Raises errors of the caller.
     """
-    query, plan, trace, find = run.query, run.plan, run.trace, run.deps.find_products
+    query, plan, trace = run.query, run.plan, run.trace
     photo = gives_anchors(query, plan.scene)
-    if photo is None or find is None:
+    if photo is None:
         return run
-    asked = DetectionQuery(
-        query.catalog_id, photo, max_detections=MOST_IN_PHOTO, priority=query.priority
-    )
     try:
         async with trace.stage(STAGE, plan.ends.embed):
-            trace.detections = await find(asked, run.deps, trace)
+            trace.detections = await find_products(photo, run)
     except ServiceError as error:
         if (refused := photo_error(photo, error)) is not None:
             raise refused from error

@@ -33,11 +33,11 @@ from gateway.recommend.search import nearest_page
 from gateway.recommend.validate import check, check_shelves
 from gateway.retrieval.branches import FoundCandidates
 from gateway.retrieval.branches import search as find_near
-from gateway.retrieval.parallel import in_parallel
 from gateway.state import tokens
 from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit.errors import ServiceError
 from servicekit.rpc import equal_calls
+from servicekit.tasks.parallel import in_parallel
 from sightline_core.answer import FUSED, AnswerOrder, AnswerRecord, AnswerResult
 from sightline_core.columns import NO_PRODUCTS, ProductColumns, gathered
 from sightline_core.opaque_messages import ProductRow

@@ -14,10 +14,10 @@ from gateway.retrieval.given import given_products
 from gateway.retrieval.keywords import by_words
 from gateway.retrieval.labels import by_label
 from gateway.retrieval.new import newest
-from gateway.retrieval.parallel import in_parallel
 from gateway.retrieval.personal import by_behaviour
 from gateway.retrieval.similar import by_groups, by_signals, of_one_generation
 from gateway.state.request_context import RequestContext
+from servicekit.tasks.parallel import in_parallel
 from sightline_core.branch import ABOUT, Branch
 from sightline_core.candidates import CandidateList
 from sightline_core.changed import changed

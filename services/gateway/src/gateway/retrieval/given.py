@@ -9,9 +9,9 @@ from gateway.model.plan import MOST_ASKED
 from gateway.model.query import GivenCandidate
 from gateway.model.retrieved import BranchResult
 from gateway.retrieval.fallback import proven
-from gateway.retrieval.parallel import in_parallel
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
+from servicekit.tasks.parallel import in_parallel
 from sightline_core.branch import Branch
 from sightline_core.candidates import CandidateList
 from sightline_core.columns import gathered

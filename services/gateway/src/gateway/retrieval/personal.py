@@ -17,13 +17,13 @@ from gateway.model.query import RequestQuery
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.model.scene import Scene
 from gateway.ports import RetrieverPort
-from gateway.retrieval.parallel import in_parallel
 from gateway.retrieval.ranker_candidates import generate, look_up, nominate_request
 from gateway.retrieval.similar import search
 from gateway.state.request_context import RequestContext
 from gateway.state.trace import RequestTrace
 from servicekit.admission import access
 from servicekit.errors import ServiceError
+from servicekit.tasks.parallel import in_parallel
 from sightline_core.branch import BY_HISTORY, OF_SHOPPERS, RECOMMENDERS, Branch
 from sightline_core.candidates import CandidateList
 from sightline_core.changed import changed

@@ -20,9 +20,9 @@ from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.model.scene import Fusion, Scene
 from gateway.retrieval.category_fit import category_fits
 from gateway.retrieval.embedding import embed
-from gateway.retrieval.parallel import in_parallel
 from gateway.state.request_context import RequestContext, RequestDependencies, SpaceVersions
 from servicekit.errors import ServiceError
+from servicekit.tasks.parallel import in_parallel
 from sightline_core.branch import SPACES, Branch
 from sightline_core.candidates import CandidateList
 from sightline_core.changed import changed

@@ -16,6 +16,7 @@ from gateway.clients import messages
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
+from gateway.model.causes import Peer
 from gateway.ports import ListedScenes
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.experiments import ExperimentReports
@@ -38,11 +39,13 @@ from sightline.common.v1 import audit_service_pb2 as audit_pb
 from sightline.embedder.v1 import embedding_service_pb2 as embedding_pb
 from sightline.embedder.v1 import space_service_pb2 as space_pb
 from sightline.gateway.v1 import admin_service_pb2 as pb
-from sightline.gateway.v1 import admin_service_pb2_grpc
+from sightline.gateway.v1 import admin_service_pb2_grpc, webhook_service_pb2
 from sightline.ranker.v1 import experiment_service_pb2 as experiments_pb
 from sightline.ranker.v1 import privacy_service_pb2 as privacy_pb
+from sightline.vision.v1 import webhook_service_pb2 as webhooks_pb
 from sightline_core.opaque_messages import EmbedderSpace
 
+WEBHOOKS = webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"]
 SERVICE = pb.DESCRIPTOR.services_by_name["AdminService"]
 DEFAULT_SEARCHES, MOST_SEARCHES = 50, 200
 
@@ -88,6 +91,8 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
         self._seconds = status_seconds
         self._version = service_version
         self._peer_versions = passthrough.versions
+        webhooks = passthrough.call(WEBHOOKS.methods_by_name["ListWebhooks"], note=True)
+        self._webhooks = webhooks if passthrough.has(Peer.VISION) else None
 
     async def GetStatus(
         self, request: pb.GetStatusRequest, context: Context
@@ -100,6 +105,8 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
             lambda: self._retriever.count(catalog_id, TEXT),
             lambda: self._ranker.serving_model(catalog_id),
             self._seconds,
+            cameras=self._webhooks
+            and partial(self._webhooks, webhooks_pb.ListWebhooksRequest(catalog_id=catalog_id)),
         )
         versions = {"gateway": self._version, **self._peer_versions()}
         answer = _status(status, versions, self._scenes.names(catalog_id))

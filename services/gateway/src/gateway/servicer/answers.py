@@ -26,11 +26,18 @@ from gateway.model.response import (
 from gateway.ranking import wording
 from gateway.recommend.replay import ReplayedAnswer
 from gateway.recommend.suggest import SuggestAnswer, Suggestion
-from gateway.servicer.detection import detection
 from servicekit.admission import costs
+from servicekit.rpc.messages import message_of
 from servicekit.rpc.requests import timestamp
 from servicekit.status import to_status
-from sightline.common.v1 import answer_pb2, facet_pb2, filter_pb2, photo_pb2, product_pb2
+from sightline.common.v1 import (
+    answer_pb2,
+    detection_pb2,
+    facet_pb2,
+    filter_pb2,
+    photo_pb2,
+    product_pb2,
+)
 from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
@@ -65,7 +72,7 @@ def recommendation(
         corrected_queries=_corrected(value.corrected),
         labels=_labels(value.labels, value.unread),
         score_notes=map(_score_note, value.score_notes),
-        detections=map(detection, value.detections),
+        detections=[message_of(detection_pb2.ProductDetection, each) for each in value.detections],
         empty_reason=_empty(value.empty_reason),
         results=_results(value.results),
     )

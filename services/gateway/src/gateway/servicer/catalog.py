@@ -8,7 +8,7 @@ import grpc
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.errors import ProductNotFound
 from gateway.model.filters import carried
-from gateway.model.price import list_price, misfits_price
+from gateway.model.price import REFERENCE_PRODUCTS, list_price, misfits_price
 from gateway.model.query import AnswerScope
 from gateway.ports import RetrieverPort
 from gateway.servicer.list_tokens import ListTokens
@@ -83,9 +83,12 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             unshown=reads_costs(),
         )
         condition = carried(request.filter) if request.HasField("filter") else None
+        flaw = "without_photo_only" if request.without_photo_only else ""
+        flaw = "doubted_only" if request.doubted_only else flaw
+        size = request.page_size or DEFAULT_LISTED
         products = self._prices.products(request.catalog_id)
-        price = list_price(condition, request.page_size or DEFAULT_LISTED, products)
-        self._prices.check(price)
+        self._prices.check(list_price(condition, size, min(products, REFERENCE_PRODUCTS), flaw))
+        price = list_price(condition, size, products, flaw)
         async with self._prices.charged(price, request.catalog_id):
             answer = await self._call(self._products.ListProducts, asked)
         token = self._tokens.sealed(request, answer.next_page_token)

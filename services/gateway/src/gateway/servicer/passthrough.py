@@ -86,11 +86,13 @@ class Passthrough:
         around: Around | None = None,
         *,
         read: bool = True,
+        note: bool = False,
     ) -> Call:
         """Return the forwarded call of a public method, which raises ServiceError.
 
         `admitting`: returns the catalog of a request; None: it rejects unknown catalogs. `read`:
-        whether answers are messages; otherwise they may be bytes.
+        whether answers are messages; otherwise they may be bytes. `note`: also store the peer's
+        version.
         """
         admitted = admitting or partial(admit, catalogs=self._catalogs)
         lists = "next_page_token" in method.output_type.fields_by_name
@@ -99,7 +101,7 @@ class Passthrough:
             return _refusing(absent, admitted)
         channel, caller = self._connections[_owner(method)]
         passed = channel.unary_unary(*_path(method), **_codecs(method, read=read))
-        send: Call = partial(caller.call, passed)
+        send: Call = partial(caller.call, passed, note=note)
         send = around(send) if around is not None else send
         tokens = ListTokens(method.name, self._keys)
 
@@ -113,6 +115,10 @@ class Passthrough:
             return answer
 
         return call
+
+    def has(self, peer: Peer) -> bool:
+        """Return whether this installation has a service."""
+        return peer in self._connections
 
     def versions(self) -> dict[str, str]:
         """Return the version that each peer last reported with its status; empty if unknown."""

@@ -1,11 +1,9 @@
 """State and dependencies of one running request."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import field
-from typing import TypeAlias
 
-from gateway.model.detections import Detection, DetectionQuery
 from gateway.model.last_products import LastProducts
 from gateway.model.plan import RequestPlan
 from gateway.model.query import DEFAULT_LANGUAGE, RequestQuery
@@ -74,12 +72,6 @@ class PeerClients:
     ranker: RankerPort
 
 
-FindProducts: TypeAlias = Callable[
-    [DetectionQuery, "RequestDependencies", RequestTrace], Awaitable[Sequence[Detection]]
-]
-"""Finds the products in a photo for a request that runs; raises ServiceError."""
-
-
 @fast_dataclass(frozen=True, slots=True)
 class RequestDependencies:
     """Dependencies of every request."""
@@ -94,8 +86,6 @@ class RequestDependencies:
     """Seconds for a request whose caller sets no deadline."""
     longest_seconds: float = 10.0
     """Maximum seconds of a caller's deadline that are used."""
-    detect_seconds: float = 60.0
-    """The same for finding products in photos, and the seconds without a deadline."""
     reserve_seconds: float = 0.02
     """Seconds reserved to assemble the answer."""
     answer_seconds: float = 30 * 86400.0
@@ -105,8 +95,6 @@ class RequestDependencies:
     snapshot_of: Callable[[str], CatalogSnapshot | None] = lambda _: None
     """Returns the catalog's snapshot; `None` if there is none that may be used."""
     experiments: ArmAssignment | None = None
-    find_products: FindProducts | None = None
-    """Finds the products in a photo; `None`: scenes that need it search by the whole photo."""
     versions: SpaceVersions = field(default_factory=SpaceVersions)
     text_spaces: TextQuerySpaces = field(default_factory=TextQuerySpaces)
     exposures: Exposures = field(default_factory=Exposures)
@@ -130,15 +118,10 @@ class RequestDependencies:
         self.past_searches.forget(catalog_id)
         self.recent.forget(catalog_id)
 
-    def in_time(self, longest: float | None = None) -> AbstractContextManager[None]:
-        """Limit the body to the caller's deadline, or the default one.
-
-        `longest`: maximum and default seconds; None: those of the settings.
-        """
-        left, default, most = deadlines.remaining(), self.default_seconds, self.longest_seconds
-        if longest is not None:
-            default = most = longest
-        given = default if left is None else min(left, most)
+    def in_time(self) -> AbstractContextManager[None]:
+        """Limit the body to the caller's deadline, or the default one."""
+        left = deadlines.remaining()
+        given = self.default_seconds if left is None else min(left, self.longest_seconds)
         return deadlines.within(max(given - self.reserve_seconds, 0.0))
 
 

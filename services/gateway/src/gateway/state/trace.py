@@ -7,7 +7,6 @@ from operator import attrgetter
 from typing import Any, Self
 
 from gateway.model.causes import Peer
-from gateway.model.detections import Detection
 from gateway.model.errors import StageLate
 from gateway.model.peer_failures import StageFailure, failure_of
 from gateway.model.peers import ReadLabel
@@ -20,6 +19,7 @@ from sightline_core.opaque_messages import Facet
 from sightline_core.score_notes import ScoreNote
 from sightline_core.search import NearestProducts, UsedSynonym
 from sightline_core.versions import Freshness, SpaceVersion, StageTiming
+from sightline_rules.photo_products import Detection
 
 
 class Stage(deadlines.TimeLimit):

@@ -24,8 +24,12 @@ _PAGE = (
     .limit(sa.bindparam("most"))
 )
 _KNOWN = sa.select(images.c.image_id).where(conditions.among(images, "image_id"))
-_WATCHED = sa.select(watch_photos.c.image_id).where(conditions.among(watch_photos, "image_id"))
-"""Photos that releases up to 0.42 stored for watches, until these are moved (tables.py)."""
+_WATCHED = sa.select(watch_photos.c.image_id).where(
+    conditions.among(watch_photos, "image_id"),
+    (watch_photos.c.expire_time == 0) | (watch_photos.c.expire_time > sa.bindparam("now")),
+)
+"""Photos that releases up to 0.42 stored for watches, until these are moved (tables.py), or until
+the term of an alert's photo ends."""
 
 
 def read_unnamed(
@@ -41,12 +45,15 @@ def read_unnamed(
     return [row.image_id for row in rows if not row.named], last
 
 
-def read_unknown(connection: Connection, catalog_id: str, image_ids: Sequence[str]) -> list[str]:
+def read_unknown(
+    connection: Connection, now: int, catalog_id: str, image_ids: Sequence[str]
+) -> list[str]:
     """Return the photos that the record does not know."""
+    of = {"catalog_id": catalog_id, "now": now}
     known = {
         row.image_id
         for statement in (_KNOWN, _WATCHED)
-        for row in conditions.look_up(connection, statement, image_ids, {"catalog_id": catalog_id})
+        for row in conditions.look_up(connection, statement, image_ids, of)
     }
     return [image_id for image_id in image_ids if image_id not in known]
 
@@ -83,7 +90,7 @@ def drop_unnamed(
     named = {
         row.image_id
         for statement in (USERS, _WATCHED)
-        for row in session.look_up(statement, image_ids)
+        for row in session.look_up(statement, image_ids, now=now)
     }
     gone = [image_id for image_id in image_ids if image_id not in named]
     forget(connection, catalog_id, gone)

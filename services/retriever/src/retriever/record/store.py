@@ -212,7 +212,7 @@ class Record:
     lift_takedown = _writes(TAKEDOWNS.delete)
     takedowns = _reads(TAKEDOWNS.page)
     unnamed = _reads(read_unnamed)
-    unknown = _reads(read_unknown)
+    unknown = _reads_now(read_unknown)
     note_unnamed = _writes_now(note_unnamed)
     forget_named = _writes(forget_named)
     overdue = _reads(read_overdue)

@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from servicekit.errors import Code
 from sightline.common.v1 import audit_service_pb2, audit_service_pb2_grpc
-from vision.adapters.retriever_calls import seconds, translated
+from vision.adapters.peer_calls import of_retriever
 
 
 class AuditLog:
@@ -36,5 +36,4 @@ class AuditLog:
             entry.time.CopyFrom(time)
             entries.append(entry)
         request = audit_service_pb2.AppendAuditEntriesRequest(entries=entries)
-        with translated():
-            await self._stub.AppendAuditEntries(request, timeout=seconds())
+        await of_retriever(self._stub.AppendAuditEntries, request)

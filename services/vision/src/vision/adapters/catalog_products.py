@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import grpc
 
 from sightline.retriever.v1 import product_service_pb2, product_service_pb2_grpc
-from vision.adapters.retriever_calls import seconds, translated
+from vision.adapters.peer_calls import of_retriever
 
 
 class RetrieverCatalog:
@@ -21,14 +21,12 @@ class RetrieverCatalog:
             product_ids=product_ids,
             view=product_service_pb2.PRODUCT_VIEW_COLUMNS,
         )
-        with translated():
-            answer = await self._products.BatchGetProducts(request, timeout=seconds())
+        answer = await of_retriever(self._products.BatchGetProducts, request)
         return frozenset(answer.missing_product_ids)
 
     async def taken_down(self, catalog_id: str, image_ids: Sequence[str]) -> frozenset[str]:
         request = product_service_pb2.FindTakedownsRequest(
             catalog_id=catalog_id, image_ids=image_ids
         )
-        with translated():
-            answer = await self._products.FindTakedowns(request, timeout=seconds())
+        answer = await of_retriever(self._products.FindTakedowns, request)
         return frozenset(answer.image_ids)

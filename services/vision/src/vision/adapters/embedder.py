@@ -1,42 +1,35 @@
 """The client by which frames are embedded, and faces and objects found in them."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
-import grpc
 import numpy as np
 
-from servicekit import deadlines
 from servicekit.errors import Internal, InvalidArgument, ServiceError
 from servicekit.rpc.channel import connect, idempotent
 from servicekit.rpc.peers import NO_CREDENTIALS, PeerCredentials
-from servicekit.status import from_rpc_error, from_status
+from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 from sightline_rules.photo_areas import PhotoArea
+from vision.adapters.peer_calls import GONE_OR_LATE, call
 from vision.domain.errors import EmbedderUnavailable, ImageRejected, VersionMismatch
-from vision.domain.watch_state import Floats, FoundObjects, SeenObject
+from vision.domain.objects import Floats, FoundObjects, SeenObject
 from vision.domain.watches import MOST_FOUND
 
-SECONDS = 60.0
-"""Timeout of a call without a deadline."""
 SPACE = "visual"
-_GONE = frozenset(
-    {
-        "UNAVAILABLE",
-        "DEADLINE_EXCEEDED",
-        "EMBEDDER_UNAVAILABLE",
-        "EMBED_QUEUE_FULL",
-        "MODEL_NOT_READY",
-        "PEER_FORBIDDEN",
-        "PEER_UNKNOWN",
-        "SPACE_UNAVAILABLE",
-    }
-)
-"""Error reasons that are not about the photos."""
+_GONE = GONE_OR_LATE | {
+    "EMBEDDER_UNAVAILABLE",
+    "EMBED_QUEUE_FULL",
+    "MODEL_NOT_READY",
+    "SPACE_UNAVAILABLE",
+}
+"""Error reasons that are not about the frames."""
 _NOT_SERVED, _NOT_READY = "SPACE_VERSION_UNAVAILABLE", "MODEL_NOT_READY"
+
+_ask = partial(call, unavailable=EmbedderUnavailable)
 
 
 class EmbedderFrames:
@@ -44,18 +37,17 @@ class EmbedderFrames:
 
     def __init__(self, target: str, peers: PeerCredentials = NO_CREDENTIALS) -> None:
         """Prepare a channel that connects on first use."""
-        self._channel = connect(target, peers=peers, service_configs=idempotent(pb))
-        self._stub = pb_grpc.EmbeddingServiceStub(self._channel)
+        self.channel = connect(target, peers=peers, service_configs=idempotent(pb))
+        self._stub = pb_grpc.EmbeddingServiceStub(self.channel)
 
     async def close(self) -> None:
         """Drop the connection."""
-        await self._channel.close(None)
+        await self.channel.close(None)
 
     async def faces(self, catalog_id: str, photo: bytes) -> list[PhotoArea]:
         request = pb.FindFacesRequest(catalog_id=catalog_id, image=photo)
         try:
-            with _translated():
-                answer = await self._stub.FindFaces(request, timeout=_seconds())
+            answer = await _ask(self._stub.FindFaces, request, gone=_GONE)
         except InvalidArgument as error:
             raise ImageRejected(error.reason, error.message) from error
         boxes = [face.box for face in answer.faces]
@@ -73,15 +65,12 @@ class EmbedderFrames:
 
     async def _embedded(self, catalog_id: str, part: bytes, version: str) -> tuple[str, Floats]:
         """Return the version and the vector of a part. Raises as `embed_parts` does."""
-        with _translated():
-            answer = await self._stub.BatchEmbed(
-                pb.BatchEmbedRequest(
-                    catalog_id=catalog_id,
-                    items=[_item(part, version)],
-                    priority=vector_pb2.PRIORITY_BULK,
-                ),
-                timeout=_seconds(),
-            )
+        request = pb.BatchEmbedRequest(
+            catalog_id=catalog_id,
+            items=[_item(part, version)],
+            priority=vector_pb2.PRIORITY_BULK,
+        )
+        answer = await _ask(self._stub.BatchEmbed, request, gone=_GONE)
         if len(answer.results) != 1:
             raise Internal("the embedder answered other items", reason="EMBEDDER_ANSWER_INVALID")
         (result,) = answer.results
@@ -94,36 +83,29 @@ class EmbedderFrames:
             catalog_id=catalog_id,
             image=frame,
             space_version=version,
-            photo_kind=photo_pb2.PHOTO_KIND_SHOPPER,
             max_regions=MOST_FOUND,
             priority=vector_pb2.PRIORITY_BULK,
             boxes_only=not vectors,
         )
         try:
-            answer = await self._stub.EmbedRegions(request, timeout=_seconds())
-        except grpc.aio.AioRpcError as failed:
-            error = from_rpc_error(failed)
+            return await self.regions(request)
+        except ServiceError as error:
             if error.reason == _NOT_READY:
                 return None
-            raise _meaning(error, version) from failed
-        objects = _objects(answer) if vectors else _boxes(answer)
-        return FoundObjects(answer.space_version, objects, answer.embedded_views)
+            raise _meaning(error, version) from error
 
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Raise the error that a failed call stands for."""
-    try:
-        yield
-    except grpc.aio.AioRpcError as error:
-        meaning = from_rpc_error(error)
-        raise (EmbedderUnavailable() if meaning.reason in _GONE else meaning) from error
-
-
-def _seconds() -> float:
-    """Return the timeout of a call."""
-    left = deadlines.remaining()
-    return SECONDS if left is None else min(left, SECONDS)
+    async def regions(self, request: pb.EmbedRegionsRequest) -> FoundObjects:
+        """Return the objects in a photo or a frame. Raises errors as they are reported."""
+        request.photo_kind = photo_pb2.PHOTO_KIND_SHOPPER
+        answer: pb.EmbedRegionsResponse = await _ask(self._stub.EmbedRegions, request)
+        return FoundObjects(
+            answer.space_version,
+            _boxes(answer) if request.boxes_only else _objects(answer),
+            answer.embedded_views,
+            answer.truncated,
+            answer.small_objects,
+            answer.decoding_time.ToNanoseconds() / 1e9,
+        )
 
 
 def _objects(answer: pb.EmbedRegionsResponse) -> list[SeenObject]:
@@ -138,8 +120,11 @@ def _objects(answer: pb.EmbedRegionsResponse) -> list[SeenObject]:
 def _boxes(answer: pb.EmbedRegionsResponse) -> list[SeenObject]:
     """Return the objects of an answer without their vectors."""
     return [
-        SeenObject(PhotoArea(box.left, box.top, box.right, box.bottom))
-        for box in (region.box for region in answer.regions)
+        SeenObject(
+            PhotoArea(each.box.left, each.box.top, each.box.right, each.box.bottom),
+            objectness=each.objectness,
+        )
+        for each in answer.regions
     ]
 
 

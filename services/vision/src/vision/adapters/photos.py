@@ -93,13 +93,13 @@ class PhotoStore:
         with _stored():
             await self.files.put(self._key_of(catalog_id), image_id, data)
 
+    async def delete(self, catalog_id: str, image_id: str) -> None:
+        with _stored():
+            await self.files.delete(self._key_of(catalog_id), image_id)
+
     async def get(self, catalog_id: str, image_id: str) -> bytes:
         with _stored():
             return await self.files.get(self._key_of(catalog_id), image_id)
-
-    async def discard(self, catalog_id: str, image_id: str, before: float) -> bool:
-        with _stored():
-            return await self.files.discard(self._key_of(catalog_id), image_id, before)
 
 
 @contextmanager

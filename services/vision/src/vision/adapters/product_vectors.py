@@ -6,7 +6,7 @@ import grpc
 import numpy as np
 
 from sightline.retriever.v1 import vector_service_pb2, vector_service_pb2_grpc
-from vision.adapters.retriever_calls import seconds, translated
+from vision.adapters.peer_calls import of_retriever
 from vision.domain.watch_state import ProductReferences
 
 SPACE = "visual"
@@ -23,8 +23,7 @@ class RetrieverVectors:
         request = vector_service_pb2.BatchGetVectorsRequest(
             catalog_id=catalog_id, space=SPACE, product_ids=product_ids
         )
-        with translated():
-            answer = await self._vectors.BatchGetVectors(request, timeout=seconds())
+        answer = await of_retriever(self._vectors.BatchGetVectors, request)
         vectors = {
             each.product_id: list(
                 np.frombuffer(each.vectors, "<f4").reshape(-1, max(answer.dimension, 1))

@@ -31,10 +31,14 @@ def same(catalog_id: str) -> str:
 
 
 def keys_of(catalogs: KnownCatalogs) -> KeyOf:
-    """Return the function that gives the keys of known catalogs."""
+    """Return the function that gives the keys of known catalogs. It raises CatalogNotFound, or
+    CatalogsUnavailable, for others: under a guessed key nothing would be found, or found again."""
 
     def key(catalog_id: str) -> str:
-        listed = None if catalog_id in catalogs.declared else catalogs.listed(catalog_id)
-        return key_with(catalog_id, "" if listed is None else listed.uid)
+        if catalog_id in catalogs.declared:
+            return catalog_id
+        if (listed := catalogs.listed(catalog_id)) is None:
+            raise catalogs.refusal(catalog_id)
+        return key_with(catalog_id, listed.uid)
 
     return key

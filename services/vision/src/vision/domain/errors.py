@@ -4,6 +4,7 @@
 ServiceError
 ├── InvalidArgument
 │   ├── ImageRejected          IMAGE_UNDECODABLE, IMAGE_TOO_LARGE
+│   ├── PlanInvalid            PLAN_INVALID
 │   ├── WatchInvalid           WATCH_INVALID
 │   ├── FrameTimeInvalid       FRAME_TIME_INVALID
 │   ├── ResumeTokenInvalid     RESUME_TOKEN_INVALID
@@ -19,6 +20,7 @@ ServiceError
 │   ├── WatchExists            WATCH_EXISTS
 │   └── WebhookExists          WEBHOOK_EXISTS
 ├── FailedPrecondition
+│   ├── ImageUnreadable        URI_UNREADABLE
 │   ├── ModelNotReady          MODEL_NOT_READY
 │   ├── PromotionRefused       PROMOTION_REFUSED
 │   ├── ReferenceMixed         REFERENCE_MIXED
@@ -34,6 +36,7 @@ ServiceError
 │   ├── EmbedderUnavailable    EMBEDDER_UNAVAILABLE
 │   ├── FitInProgress          FIT_IN_PROGRESS
 │   ├── RetrieverUnavailable   RETRIEVER_UNAVAILABLE
+│   ├── RankerUnavailable      RANKER_UNAVAILABLE
 │   └── PhotosUnavailable      PHOTO_STORE_UNAVAILABLE
 ├── ResourceExhausted
 │   ├── ReferencesFull         REFERENCES_FULL
@@ -49,6 +52,10 @@ from datetime import timedelta
 
 from servicekit import errors
 from servicekit.rpc.requests import FieldsInvalid
+
+
+class PlanInvalid(FieldsInvalid, reason="PLAN_INVALID"):
+    """A plan of a shelf that no shelf can have, or with products that can't be found."""
 
 
 class WatchInvalid(FieldsInvalid, reason="WATCH_INVALID"):
@@ -119,6 +126,13 @@ class ImageRejected(errors.InvalidArgument):
         super().__init__(description, reason=reason, violations=violations)
 
 
+class ImageUnreadable(errors.FailedPrecondition, reason="URI_UNREADABLE"):
+    """The address of a photo returned no file."""
+
+    def __init__(self, description: str, path: str) -> None:
+        super().__init__(description, violations=[errors.FieldViolation(path, description)])
+
+
 class ProductNotFound(errors.NotFound, reason="PRODUCT_NOT_FOUND"):
     message = "this catalog has no such product"
 
@@ -164,6 +178,11 @@ class EmbedderUnavailable(errors.Unavailable, reason="EMBEDDER_UNAVAILABLE"):
 
 class RetrieverUnavailable(errors.Unavailable, reason="RETRIEVER_UNAVAILABLE"):
     message = "the retriever does not answer"
+    retry_after = timedelta(seconds=1)
+
+
+class RankerUnavailable(errors.Unavailable, reason="RANKER_UNAVAILABLE"):
+    message = "the ranker does not answer"
     retry_after = timedelta(seconds=1)
 
 

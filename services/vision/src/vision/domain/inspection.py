@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from sightline_rules.grids import smooth
 from sightline_rules.photo_areas import PhotoArea
-from vision.domain.watch_state import Floats
+from vision.domain.objects import Floats
 
 Pixels = npt.NDArray[np.uint8]
 

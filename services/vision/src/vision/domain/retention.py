@@ -17,7 +17,6 @@ TABLES: Final[Mapping[str, tuple[Term, str]]] = {
     "webhook_dead_letters": (GOES, "with the webhook; at most 10,000"),
     "reference_photos": (GOES, "with the fit; a day after the last photo of the draft"),
     "reference_versions": (BOUNDED, "until deleted; at most 3 of each of 100 references"),
-    "unnamed_files": (GOES, "with the file: at once, or an hour after it was noted"),
     "audit_outbox": (GOES, "once the audit log has the alert"),
     "jobs": (GOES, "VISION_JOB_DAYS after the job has ended"),
     "sequences": (BOUNDED, "one row a catalog"),

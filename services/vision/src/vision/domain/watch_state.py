@@ -5,13 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
-from sightline_rules.photo_areas import PhotoArea
+from vision.domain.objects import Floats
 from vision.domain.watches import Alert, StoredWatch, WatchPhoto
-
-Floats = npt.NDArray[np.float32]
 
 KNOWN_TIMES: Final = 16
 """Times of checked frames that are kept, by which a repeated call is told."""
@@ -93,31 +88,6 @@ class FrameFacts:
     """Brightness of the brightest hundredth of the pixels, 0 to 1."""
     sharpness: float
     """Variance of the Laplacian of the brightness, 0 or more."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeenObject:
-    """An object in a frame."""
-
-    box: PhotoArea
-    vector: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
-    """Vector of unit length, float32 [D]; [0] if no rule needs it."""
-
-    def is_in(self, box: PhotoArea | None) -> bool:
-        """Return whether its middle lies in a box; None: the whole frame."""
-        across, down = (self.box.left + self.box.right) / 2, (self.box.top + self.box.bottom) / 2
-        return box is None or (box.left <= across < box.right and box.top <= down < box.bottom)
-
-
-@dataclass(frozen=True, slots=True)
-class FoundObjects:
-    """The objects that were found in a frame."""
-
-    version: str
-    """Version of the visual space."""
-    objects: Sequence[SeenObject]
-    views: int
-    """Views of them that were embedded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """Files of references: photos of drafts as the model sees them, and fitted memories."""
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import secrets
 import zipfile
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Final
 
@@ -18,7 +20,6 @@ from vision.domain import errors
 from vision.domain.inspection import PatchMemory, Pixels
 from vision.domain.references import ReferenceManifest
 from vision.ports.inspection import StoredFiles
-from vision.record import Record
 
 log = get_logger()
 
@@ -31,20 +32,24 @@ ARRAYS: Final = tuple(each.name for each in fields(PatchMemory) if each.name != 
 class ReferenceFiles:
     """Files that the record names. Each has unique bytes: no other row ever names it."""
 
-    record: Record
     stored: StoredFiles
     _memories: OrderedDict[str, PatchMemory] = field(default_factory=OrderedDict)
     """By the hash of the file; those that were used last are at the end."""
 
     async def put(self, catalog_id: str, data: bytes) -> str:
-        """Store a file, which is deleted unless a row names it within an hour. Return its name.
+        """Store a file, which is deleted a day later unless a row names it. Return its name.
 
         Raises PhotosUnavailable, PhotosFull.
         """
         name = hashlib.sha256(data).hexdigest()
-        await self.record.note_file(catalog_id, name)
         await self.stored.put(catalog_id, name, data)
         return name
+
+    async def drop(self, catalog_id: str, files: Sequence[str]) -> None:
+        """Delete files that no row names any more. Those that can't be reached now are deleted a
+        day later, as others that nothing names."""
+        with contextlib.suppress(errors.PhotosUnavailable):
+            await asyncio.gather(*(self.stored.delete(catalog_id, each) for each in files))
 
     async def photo(self, catalog_id: str, file: str) -> Pixels | None:
         """Return a photo; None: its file is missing or damaged. Raises PhotosUnavailable."""

@@ -18,9 +18,9 @@ from vision.domain.inspection import (
     PhotoScores,
     Pixels,
 )
+from vision.domain.objects import Floats
 from vision.domain.reference_evaluation import ComparedVersion, ReferenceEvaluation, evaluate
 from vision.domain.references import PHOTO_ID, FittedReference, ReferenceManifest
-from vision.domain.watch_state import Floats
 
 CHUNK: Final = 32
 """Photos whose features are in memory at once, and of which the first are standardised by."""

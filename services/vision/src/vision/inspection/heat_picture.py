@@ -7,7 +7,7 @@ from PIL import Image
 
 from sightline_rules.heat_colours import COMPRESSION, coloured
 from vision.domain.inspection import Pixels
-from vision.domain.watch_state import Floats
+from vision.domain.objects import Floats
 
 
 def png(pixels: Pixels, scores: Floats, ratio: float) -> bytes:

@@ -134,7 +134,8 @@ class References:
             else:
                 found[photo] = pixels
         if damaged:
-            await self.record.drop_photos(catalog, reference_id, damaged)
+            dropped = await self.record.drop_photos(catalog, reference_id, damaged)
+            await self.files.drop(catalog, dropped)
         return found
 
     async def _serving(self, catalog: str, reference_id: str) -> Serving | None:
@@ -167,7 +168,9 @@ class References:
             photo_ids=tuple(each[:PHOTO_ID] for each in photos),
             evaluation=fitted.evaluation,
         )
-        return await self.record.keep_version(catalog, made, photos)
+        kept, dropped = await self.record.keep_version(catalog, made, photos)
+        await self.files.drop(catalog, dropped)
+        return kept
 
     async def load(
         self, catalog: str, reference_id: str, product_id: str, version: str
@@ -216,7 +219,9 @@ class References:
         """Delete a version, or a reference. Return the number of versions and drafts; 0, as for a
         call that is made again: there are none."""
         check_name(reference_id)
-        return await self.record.delete_reference(catalog, reference_id, version)
+        count, dropped = await self.record.delete_reference(catalog, reference_id, version)
+        await self.files.drop(catalog, dropped)
+        return count
 
 
 def _worse(version: ListedReference, serving: str) -> str:

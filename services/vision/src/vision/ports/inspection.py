@@ -31,5 +31,8 @@ class StoredFiles(Protocol):
     async def put(self, catalog_id: str, image_id: str, data: bytes) -> object:
         """Store bytes durably. Raises PhotosUnavailable, PhotosFull."""
 
+    async def delete(self, catalog_id: str, image_id: str) -> None:
+        """Delete bytes, if there are any. Raises PhotosUnavailable."""
+
     async def get(self, catalog_id: str, image_id: str) -> bytes:
         """Return the bytes. Raises ImageNotFound, ImageDamaged, PhotosUnavailable."""

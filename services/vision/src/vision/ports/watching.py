@@ -7,7 +7,8 @@ from typing import Protocol
 from servicekit.outbound.fetch import FetchedFile
 from sightline_rules.photo_areas import PhotoArea
 from sightline_rules.photos import PhotoInfo
-from vision.domain.watch_state import Floats, FoundObjects, FrameFacts, ProductReferences
+from vision.domain.objects import Floats, FoundObjects
+from vision.domain.watch_state import FrameFacts, ProductReferences
 
 
 class FetchSnapshot(Protocol):
@@ -99,9 +100,3 @@ class FramePhotos(Protocol):
 
     async def get(self, catalog_id: str, image_id: str) -> bytes:
         """Return the bytes. Raises ImageNotFound, ImageDamaged, PhotosUnavailable."""
-
-    async def discard(self, catalog_id: str, image_id: str, before: float) -> bool:
-        """Delete a photo unless its bytes were stored since `before` (seconds since 1970, UTC).
-
-        Return whether it was deleted. Raises PhotosUnavailable.
-        """

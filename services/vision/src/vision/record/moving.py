@@ -57,7 +57,7 @@ class FormerCatalog:
     key: str
     """Its key here."""
     image_ids: tuple[str, ...]
-    """Photos of its watches."""
+    """Photos of its watches whose term has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def catalog_keys(source: Connection, declared: Collection[str]) -> dict[str, str
     return listed | {each: key_with(each, "") for each in declared}
 
 
-def former_catalogs(source: Connection, declared: Collection[str]) -> list[FormerCatalog]:
+def former_catalogs(source: Connection, declared: Collection[str], now: int) -> list[FormerCatalog]:
     """Return the catalogs of a retriever's record that have anything to move, but removed ones.
     `declared`: catalogs that settings declare."""
     named, keys = set[str](), catalog_keys(source, declared)
@@ -92,9 +92,10 @@ def former_catalogs(source: Connection, declared: Collection[str]) -> list[Forme
         key = keys.get(catalog_id, catalog_id)
         if key is None:
             continue
-        photos = sa.select(watch_photos.c.image_id).distinct()
-        mine = photos.where(watch_photos.c.catalog_id == catalog_id)
-        image_ids = source.execute(mine.order_by(watch_photos.c.image_id)).scalars()
+        c = watch_photos.c
+        kept = c.catalog_id == catalog_id, sa.or_(c.expire_time == 0, c.expire_time > now)
+        photos = sa.select(c.image_id).distinct().where(*kept)
+        image_ids = source.execute(photos.order_by(c.image_id)).scalars()
         found.append(FormerCatalog(catalog_id, key, tuple(image_ids)))
     return found
 
@@ -116,12 +117,12 @@ def move_rows(
 ) -> Mapping[str, int] | None:
     """Copy the rows of a catalog. Return their numbers by table; None: nothing was copied, since
     the catalog has rows of its own here."""
-    queue_up(connection, former.key)
+    own = queue_up(connection, former.key)
     if is_moved(connection, former.key) or has_own(connection, former.key):
         return None
     counts = {table.name: _copy(connection, source, table, former) for table in MOVED}
     head = sa.select(sequences.c.seq).where(on(sequences, catalog_id=former.catalog_id))
-    values = {"seq": source.execute(head).scalar() or 0, "time": now}
+    values = {"seq": max(own, source.execute(head).scalar() or 0), "time": now}
     mine = sa.update(sequences).where(on(sequences, catalog_id=former.key))
     # Later alerts have greater numbers, so that resume tokens and places of webhooks stay valid.
     connection.execute(mine.values(values))
@@ -143,7 +144,7 @@ def move_references(connection: Connection, key: str, moved: MovedReferences, no
         return False
     for version in moved.versions:
         insert_version(connection, key, *version)
-    names = ("reference_id", "photo", "file", "add_time")
+    names = ("reference_id", "photo", "image_id", "add_time")
     photos = [{"catalog_id": key, **dict(zip(names, each, strict=True))} for each in moved.photos]
     put(connection, reference_photos, photos)
     put(connection, moved_references, [{"catalog_id": key, "time": now}])

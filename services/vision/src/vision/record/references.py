@@ -1,10 +1,10 @@
 """References in the record: photos of drafts, fitted versions, and the names of their files.
 
-A file is noted before it is stored, and named by a row afterwards, so that one of a call that was
-killed is deleted. Files have unique bytes, so two rows never share one, but for moved references.
+Functions that drop rows return the files that no row names any more, for their caller to delete.
+Files have unique bytes, so two rows never share one, but for moved references.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -12,8 +12,6 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from servicekit.sql.conditions import chunks, on
-from servicekit.sql.locks import noted
-from servicekit.sql.resources import put
 from servicekit.tasks.supervision import confined
 from vision.domain import errors
 from vision.domain.inspection import MOST_PHOTOS
@@ -29,20 +27,13 @@ from vision.domain.references import (
     ReferenceState,
 )
 from vision.record.queueing import queue_up
-from vision.record.tables import reference_photos, reference_versions, unnamed_files
+from vision.record.tables import reference_photos, reference_versions
+from vision.record.watch_rows import read_unnamed_photos
 
-NAMING_MICROS: Final = 3_600_000_000
-"""Microseconds within which a file is named after it was noted: it is stored meanwhile."""
 NAMES: Final = (reference_photos, reference_versions)
 """Tables that name files."""
 _T: Final = reference_versions
 _P, _V = reference_photos.c, reference_versions.c
-
-
-def note_file(connection: Connection, now: int, catalog_id: str, file: str) -> None:
-    """Note a file that is about to be stored."""
-    queue_up(connection, catalog_id)
-    _let_go(connection, catalog_id, [file], now + NAMING_MICROS)
 
 
 def renew_photo(
@@ -71,12 +62,10 @@ def check_room(connection: Connection, catalog_id: str, reference_id: str) -> No
 def add_photo(
     connection: Connection, now: int, catalog_id: str, reference_id: str, added: DraftPhoto
 ) -> None:
-    """Add a photo, whose file is noted and stored, to a draft, unless it is there. Raises as
-    `check_room`, and PhotosUnavailable if storing it took an hour."""
+    """Add a photo, whose file is stored, to a draft, unless it is there. Raises as `check_room`."""
     if not renew_photo(connection, now, catalog_id, reference_id, added.photo):
         check_room(connection, catalog_id, reference_id)
-        _name(connection, now, catalog_id, added.file)
-        row = {"photo": added.photo, "file": added.file, "add_time": now}
+        row = {"photo": added.photo, "image_id": added.file, "add_time": now}
         mine = {"catalog_id": catalog_id, "reference_id": reference_id}
         connection.execute(sa.insert(reference_photos), mine | row)
 
@@ -84,41 +73,40 @@ def add_photo(
 def read_draft(connection: Connection, catalog_id: str, reference_id: str) -> dict[str, str]:
     """Return the files of a draft by photo, in order; empty: there is no draft."""
     mine = on(reference_photos, catalog_id=catalog_id, reference_id=reference_id)
-    rows = connection.execute(sa.select(_P.photo, _P.file).where(mine).order_by(_P.photo))
-    return {row.photo: row.file for row in rows}
+    rows = connection.execute(sa.select(_P.photo, _P.image_id).where(mine).order_by(_P.photo))
+    return {row.photo: row.image_id for row in rows}
 
 
 def drop_photos(
-    connection: Connection, now: int, catalog_id: str, reference_id: str, photos: Sequence[str]
-) -> None:
-    """Delete photos of a draft."""
+    connection: Connection, catalog_id: str, reference_id: str, photos: Sequence[str]
+) -> list[str]:
+    """Delete photos of a draft. Return their files."""
     queue_up(connection, catalog_id)
-    mine = on(reference_photos, catalog_id=catalog_id, reference_id=reference_id)
+    mine = on(reference_photos, **_key(catalog_id, reference_id))
+    files = list[str]()
     for part in chunks(photos):
-        _drop(connection, now, reference_photos, catalog_id, mine & _P.photo.in_(part))
+        which = mine & _P.photo.in_(part)
+        files += _drop(connection, reference_photos, catalog_id, which)[1]
+    return files
 
 
 def keep_version(
-    connection: Connection,
-    now: int,
-    catalog_id: str,
-    made: ReferenceManifest,
-    photos: Sequence[str],
-) -> ListedReference:
-    """Store a fitted version, whose file is noted and stored; delete its photos from the draft, and
-    versions in excess. Of a version that is known, the former stays."""
-    drop_photos(connection, now, catalog_id, made.reference_id, photos)
+    connection: Connection, catalog_id: str, made: ReferenceManifest, photos: Sequence[str]
+) -> tuple[ListedReference, list[str]]:
+    """Store a fitted version, whose file is stored; delete its photos from the draft, and versions
+    in excess. Of a version that is known, the former stays. Return it, and the files that are not
+    named any more, which may be the new one's."""
+    files = drop_photos(connection, catalog_id, made.reference_id, photos)
     versions = _versions(connection, catalog_id, made.reference_id)
     known = next((each for each in versions if _version_of(each) == made.version), None)
     if known is not None:
-        return known
-    _name(connection, now, catalog_id, made.file)
+        return known, [*files, made.file]
     insert_version(connection, catalog_id, made, ReferenceState.CANDIDATE, 0)
     kept = _versions(connection, catalog_id, made.reference_id)
     spare = [each for each in kept if each.state is not ReferenceState.SERVING]
     for each in spare[MOST_VERSIONS - (len(kept) > len(spare)) :]:
-        _drop_version(connection, now, catalog_id, made.reference_id, _version_of(each))
-    return ListedReference.of(made, ReferenceState.CANDIDATE)
+        files += _drop_version(connection, catalog_id, made.reference_id, _version_of(each))[1]
+    return ListedReference.of(made, ReferenceState.CANDIDATE), files
 
 
 def insert_version(
@@ -135,7 +123,7 @@ def insert_version(
         "version": made.version,
         "product_id": made.product_id,
         "state": state,
-        "file": made.file,
+        "image_id": made.file,
         "body": MANIFESTS.dump_json(made, exclude_none=True).decode(),
         "create_time": int(made.create_time.timestamp() * 1e6),
         "promote_time": promoted,
@@ -179,15 +167,17 @@ def promote(
 
 
 def delete_reference(
-    connection: Connection, now: int, catalog_id: str, reference_id: str, version: str
-) -> int:
-    """Delete a version, or a reference. Return the number of versions and drafts deleted."""
+    connection: Connection, catalog_id: str, reference_id: str, version: str
+) -> tuple[int, list[str]]:
+    """Delete a version, or a reference. Return the number of versions and drafts deleted, and their
+    files."""
     queue_up(connection, catalog_id)
     if version:
-        return _drop_version(connection, now, catalog_id, reference_id, version)
+        return _drop_version(connection, catalog_id, reference_id, version)
     key = _key(catalog_id, reference_id)
-    photos = _drop(connection, now, reference_photos, catalog_id, on(reference_photos, **key))
-    return bool(photos) + _drop(connection, now, _T, catalog_id, on(_T, **key))
+    photos, files = _drop(connection, reference_photos, catalog_id, on(reference_photos, **key))
+    versions, memories = _drop(connection, _T, catalog_id, on(_T, **key))
+    return bool(photos) + versions, [*files, *memories]
 
 
 def find_version(
@@ -207,8 +197,8 @@ def find_version(
     )
 
 
-def expire_drafts(connection: Connection, now: int, catalog_id: str) -> None:
-    """Delete the drafts that no photo was added to for a day."""
+def expire_drafts(connection: Connection, now: int, catalog_id: str) -> list[str]:
+    """Delete the drafts that no photo was added to for a day. Return their files."""
     queue_up(connection, catalog_id)
     before = now - int(KEPT_SECONDS * 1e6)
     old = (
@@ -217,64 +207,27 @@ def expire_drafts(connection: Connection, now: int, catalog_id: str) -> None:
         .group_by(_P.reference_id)
         .having(sa.func.max(_P.add_time) < before)
     )
+    files = list[str]()
     for reference_id in connection.execute(old).scalars().all():
         mine = on(reference_photos, **_key(catalog_id, reference_id))
-        _drop(connection, now, reference_photos, catalog_id, mine)
-
-
-def read_due_files(connection: Connection, now: int, limit: int) -> list[tuple[str, str]]:
-    """Return files that are to be deleted, each with the key of its catalog."""
-    c = unnamed_files.c
-    due = sa.select(c.catalog_id, c.file).where(c.due_time <= now).order_by(c.due_time)
-    return [(row.catalog_id, row.file) for row in connection.execute(due.limit(limit))]
-
-
-def forget_file(connection: Connection, catalog_id: str, file: str) -> None:
-    """Delete the note of a file that was deleted."""
-    noted(connection)
-    mine = on(unnamed_files, catalog_id=catalog_id, file=file)
-    connection.execute(sa.delete(unnamed_files).where(mine))
-
-
-def _name(connection: Connection, now: int, catalog_id: str, file: str) -> None:
-    """Let a row name a file. Raises PhotosUnavailable if it is being deleted by now."""
-    mine = on(unnamed_files, catalog_id=catalog_id, file=file) & (unnamed_files.c.due_time > now)
-    if not connection.execute(sa.delete(unnamed_files).where(mine)).rowcount:
-        raise errors.PhotosUnavailable
+        files += _drop(connection, reference_photos, catalog_id, mine)[1]
+    return files
 
 
 def _drop_version(
-    connection: Connection, now: int, catalog_id: str, reference_id: str, version: str
-) -> int:
+    connection: Connection, catalog_id: str, reference_id: str, version: str
+) -> tuple[int, list[str]]:
     mine = on(_T, **_key(catalog_id, reference_id), version=version)
-    return _drop(connection, now, _T, catalog_id, mine)
+    return _drop(connection, _T, catalog_id, mine)
 
 
 def _drop(
-    connection: Connection,
-    now: int,
-    table: sa.Table,
-    catalog_id: str,
-    which: sa.ColumnElement[bool],
-) -> int:
-    """Delete rows, and let the files go that no row names any more. Return the number of rows."""
-    files = connection.execute(sa.select(table.c.file).where(which)).scalars().all()
+    connection: Connection, table: sa.Table, catalog_id: str, which: sa.ColumnElement[bool]
+) -> tuple[int, list[str]]:
+    """Delete rows. Return their number, and their files but those that another row names."""
+    files = connection.execute(sa.select(table.c.image_id).where(which)).scalars().all()
     connection.execute(sa.delete(table).where(which))
-    named = set(_named(connection, catalog_id, files))
-    _let_go(connection, catalog_id, [each for each in files if each not in named], now)
-    return len(files)
-
-
-def _named(connection: Connection, catalog_id: str, files: Sequence[str]) -> Iterator[str]:
-    for table in NAMES:
-        for part in chunks(files):
-            which = on(table, catalog_id=catalog_id) & table.c.file.in_(part)
-            yield from connection.execute(sa.select(table.c.file).where(which)).scalars()
-
-
-def _let_go(connection: Connection, catalog_id: str, files: Iterable[str], due: int) -> None:
-    rows = [{"catalog_id": catalog_id, "file": each, "due_time": due} for each in set(files)]
-    put(connection, unnamed_files, rows)
+    return len(files), read_unnamed_photos(connection, catalog_id, files)
 
 
 def _ids(connection: Connection, table: sa.Table, catalog_id: str) -> set[str]:

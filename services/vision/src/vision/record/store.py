@@ -8,6 +8,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection
 
 from servicekit.clock import Clock, now_micros
+from servicekit.errors import ServiceError
 from servicekit.sql.database import Database
 from vision.domain.catalog_keys import KeyOf, catalog_of, same
 from vision.domain.deliveries import Delivery, DeliveryStep, Lane, LaneState
@@ -86,6 +87,7 @@ class Record:
     alerts_after = _reads(watch_rows.read_alerts_after)
     newest_alert = _reads(watch_rows.read_newest_alert)
     watch_photo = _reads(watch_rows.read_watch_photo)
+    unnamed_photos = _reads(watch_rows.read_unnamed_photos)
     drop_expired_photos = _writes_now(watch_rows.drop_expired_photos)
     drop_old_alerts = _writes(watch_rows.drop_old_alerts)
     snapshot = _reads(snapshots.take_snapshot)
@@ -116,7 +118,9 @@ class Record:
         *,
         catalogs: Sequence[str],
     ) -> tuple[list[Lane], int]:
-        keys, held = [self.key_of(each) for each in catalogs], frozenset(map(self._keyed, busy))
+        used = {each: self.key_of(each) for each in catalogs}
+        keys = list(used.values())
+        held = {replace(lane, catalog_id=used.get(lane.catalog_id, "")) for lane in busy}
         found, later = await self._db.read(
             lambda c: deliveries.read_due(c, now, latest, held, limit, catalogs=keys)
         )
@@ -137,25 +141,17 @@ class Record:
         return await self._db.write(lambda c: deliveries.drop_dead_letters(c, before))
 
     # References
-    note_file = _writes_now(references.note_file)
     renew_photo = _writes_now(references.renew_photo)
     check_room = _reads(references.check_room)
     add_photo = _writes_now(references.add_photo)
     draft = _reads(references.read_draft)
-    drop_photos = _writes_now(references.drop_photos)
-    keep_version = _writes_now(references.keep_version)
+    drop_photos = _writes(references.drop_photos)
+    keep_version = _writes(references.keep_version)
     listed_references = _reads(references.read_references)
     promote = _writes_now(references.promote)
-    delete_reference = _writes_now(references.delete_reference)
+    delete_reference = _writes(references.delete_reference)
     find_version = _reads(references.find_version)
     expire_drafts = _writes_now(references.expire_drafts)
-
-    async def due_files(self, limit: int) -> list[tuple[str, str]]:
-        now = self._clock()
-        return await self._db.read(lambda c: references.read_due_files(c, now, limit))
-
-    async def forget_file(self, key: str, file: str) -> None:
-        await self._db.write(lambda c: references.forget_file(c, key, file))
 
     # The audit log
     async def audit_notes(self, limit: int) -> list[Any]:
@@ -185,5 +181,11 @@ class Record:
         return [
             replace(each, catalog_id=catalog_id)
             for catalog_id, each in named
-            if self.key_of(catalog_id) == each.catalog_id
+            if self._is_current(catalog_id, each.catalog_id)
         ]
+
+    def _is_current(self, catalog_id: str, key: str) -> bool:
+        try:
+            return self.key_of(catalog_id) == key
+        except ServiceError:
+            return False

@@ -110,32 +110,22 @@ reference_photos = sa.Table(
     "reference_photos",
     metadata,
     *_keys("catalog_id", "reference_id", "photo"),
-    *_values("file"),
+    *_values("image_id"),
     *_values("add_time", kind=_Number),
 )
 """Photos of drafts: those that a reference will be fitted on. `photo`: SHA-256 of the file that a
-caller sent. `file`: name of the stored picture. `add_time`: when it was sent last."""
+caller sent. `image_id`: name of the stored picture. `add_time`: when it was sent last."""
 
 reference_versions = sa.Table(
     "reference_versions",
     metadata,
     *_keys("catalog_id", "reference_id", "version"),
-    *_values("product_id", "state", "file", "body"),
+    *_values("product_id", "state", "image_id", "body"),
     *_values("create_time", "promote_time", kind=_Number),
     sa.Index("reference_versions_product", "catalog_id", "product_id", "state"),
 )
-"""Fitted versions of references. `file`: name of the stored memory. `body`: JSON (`MANIFESTS` in
-domain/references.py). `promote_time`: of the last promotion; 0: none."""
-
-unnamed_files = sa.Table(
-    "unnamed_files",
-    metadata,
-    *_keys("catalog_id", "file"),
-    *_values("due_time", kind=_Number),
-    sa.Index("unnamed_files_due", "due_time"),
-)
-"""Stored files of references that no other row names: about to be named, or to be deleted. At
-`due_time` they are deleted, and may not be named any more."""
+"""Fitted versions of references. `image_id`: name of the stored memory. `body`: JSON (`MANIFESTS`
+in domain/references.py). `promote_time`: of the last promotion; 0: none."""
 
 audit_outbox = sa.Table(
     "audit_outbox",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -36,6 +36,8 @@ from vision.domain.watches import (
 from vision.record.audit_notes import note_alerts
 from vision.record.queueing import Session, queue_up
 from vision.record.tables import (
+    reference_photos,
+    reference_versions,
     watch_alerts,
     watch_photos,
     watch_states,
@@ -62,6 +64,9 @@ _STATES = Rows(
     forms={"state": Form(dumped_state, loaded_state)},
 )
 _PHOTOS = Rows(watch_photos, WatchPhoto)
+NAMING: Final = (watch_photos, reference_photos, reference_versions)
+"""Tables whose rows keep photos in the store, with the column `image_id`."""
+_NAMED = [sa.select(each.c.image_id).where(conditions.among(each, "image_id")) for each in NAMING]
 
 
 def read_watch(
@@ -267,6 +272,18 @@ def read_watch_photo(connection: Connection, catalog_id: str, image_id: str) -> 
     mine = c.catalog_id == catalog_id, c.image_id == image_id
     found = sa.select(watch_photos).where(*mine).limit(1)
     return next(_PHOTOS.read(connection, found), None)
+
+
+def read_unnamed_photos(
+    connection: Connection, catalog_id: str, image_ids: Sequence[str]
+) -> list[str]:
+    """Return those of the stored photos that no row names."""
+    named = {
+        row.image_id
+        for statement in _NAMED
+        for row in conditions.look_up(connection, statement, image_ids, {"catalog_id": catalog_id})
+    }
+    return [image_id for image_id in image_ids if image_id not in named]
 
 
 def drop_expired_photos(

@@ -14,9 +14,7 @@ from servicekit.rpc.server import Context
 from sightline.common.v1 import product_pb2
 from sightline.vision.v1 import watch_pb2
 from sightline.vision.v1 import watch_service_pb2 as pb
-from vision.domain.errors import ImageNotFound
 from vision.domain.watches import Alert
-from vision.ports.watching import FramePhotos
 from vision.record import Record
 from vision.servicer import watch_messages as messages
 from vision.watching.alerts import AlertFollower
@@ -39,7 +37,6 @@ class WatchServicer:
     frames: FrameChecks
     follower: AlertFollower
     record: Record
-    photos: FramePhotos
 
     async def CreateWatch(
         self, request: pb.CreateWatchRequest, context: Context
@@ -114,12 +111,10 @@ class WatchServicer:
         self, request: pb.GetAlertPhotoRequest, context: Context
     ) -> product_pb2.ProductImage:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        found = await self.record.watch_photo(catalog, request.image_id)
-        if found is None:
-            raise ImageNotFound("image_id")
+        found, content = await self.watches.photo(catalog, request.image_id)
         return product_pb2.ProductImage(
             image_id=found.image_id,
-            content=await self.photos.get(catalog, found.image_id),
+            content=content,
             media_type=found.media_type,
             width=found.width,
             height=found.height,

@@ -45,12 +45,14 @@ class AlertFollower:
     ) -> AsyncGenerator[tuple[Alert | None, str], None]:
         """Yield the token of the place where it begins, then the alerts behind it as they are
         stored, each with its token. `token`: of the last alert that was handled; empty: begin now.
+        A place behind all alerts is one of a record that was restored, or of a former catalog of
+        the id: it would hold back as many alerts of this one.
 
         Raises ResumeTokenInvalid.
         """
         after = place_of(token) if token else None
         newest = await self._record.newest_alert(catalog_id)
-        after = newest if after is None else after
+        after = newest if after is None else min(after, newest)
         yield None, resume_token(after)
         async with aclosing(self._newest.follow(catalog_id, newest)) as changes:
             async for _ in changes:

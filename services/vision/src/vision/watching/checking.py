@@ -9,15 +9,8 @@ import numpy as np
 
 from sightline_rules.ids import derive_id
 from sightline_rules.photo_areas import PhotoArea
-from vision.domain.watch_state import (
-    KNOWN_TIMES,
-    Floats,
-    FrameFacts,
-    RuleState,
-    SeenObject,
-    Track,
-    WatchState,
-)
+from vision.domain.objects import Floats, SeenObject
+from vision.domain.watch_state import KNOWN_TIMES, FrameFacts, RuleState, Track, WatchState
 from vision.domain.watches import (
     SECOND,
     SILENT,

@@ -22,7 +22,8 @@ from vision.domain.errors import (
     WatchContended,
     WatchNotFound,
 )
-from vision.domain.watch_state import Floats, WatchProgress, WatchState
+from vision.domain.objects import Floats
+from vision.domain.watch_state import WatchProgress, WatchState
 from vision.domain.watches import (
     DAY,
     SECOND,

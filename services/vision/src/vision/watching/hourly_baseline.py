@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from vision.domain.watch_state import Floats, UsualHour
+from vision.domain.objects import Floats
+from vision.domain.watch_state import UsualHour
 from vision.domain.watches import SECOND
 
 PROJECTED: Final = 64

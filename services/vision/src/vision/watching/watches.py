@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from servicekit.outbound.fetch import UriForbidden
 from sightline_rules.photos import image_id
 from vision.domain.errors import (
+    ImageNotFound,
     ImageRejected,
     ImageTakenDown,
     ProductNotFound,
@@ -99,6 +100,14 @@ class Watches:
     async def delete(self, catalog_id: str, watch_id: str) -> bool:
         """Delete a watch with its alerts and photos. Return whether it existed."""
         return await self.record.delete_watch(catalog_id, watch_id)
+
+    async def photo(self, catalog_id: str, image_id: str) -> tuple[WatchPhoto, bytes]:
+        """Return a photo of a watch, with its bytes. Raises ImageNotFound, also for one that was
+        taken down, and RetrieverUnavailable."""
+        found = await self.record.watch_photo(catalog_id, image_id)
+        if found is None or await self.products.taken_down(catalog_id, [image_id]):
+            raise ImageNotFound("image_id")
+        return found, await self.photos.get(catalog_id, image_id)
 
     def _check_snapshot(self, watch: Watch) -> None:
         if watch.snapshot_uri:

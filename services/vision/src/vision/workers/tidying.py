@@ -1,51 +1,37 @@
-"""Scheduled deletion: alerts, photos and drafts whose term has ended, jobs that ended long ago,
-files that references let go, and what is stored of removed catalogs."""
+"""Scheduled deletion: alerts, photos and drafts whose term has ended, photos that nothing names,
+jobs that ended long ago, and what is stored of removed catalogs."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from servicekit.catalogs.known import CatalogState, KnownCatalogs
 from servicekit.tasks.supervision import confined
 from servicekit.telemetry import get_logger
 from vision.domain.catalog_keys import MARK
-from vision.ports.watching import FramePhotos
 from vision.record import Record
-from vision.watching.expiry import expire
+from vision.watching.expiry import SHELVES, KeyedPhotos, collect, expire
 
-TURN_SECONDS, REMOVAL_TURN_SECONDS, FILES_TURN_SECONDS = 3_600.0, 5.0, 1.0
-FILES_AT_ONCE = 100
+TURN_SECONDS, REMOVAL_TURN_SECONDS = 3_600.0, 5.0
 ROWS = 2_000
 """Rows that are deleted in one transaction."""
 PAUSE_SECONDS = 0.01
 """Pause between transactions: SQLite does not queue the writers of several processes."""
-SHELVES = 256
-TIDYING, REMOVAL, FILES = "tidying", "removal", "files of references"
+TIDYING, REMOVAL = "tidying", "removal"
 """Names for servicekit.tasks.supervision."""
 
 log = get_logger()
 
 
-class KeyedFiles(Protocol):
-    """Photos by the keys of their catalogs."""
-
-    async def names(self, catalog_id: str, shelf: int) -> list[str]:
-        """Return the names that begin with this byte, 0 to 255."""
-
-    async def delete(self, catalog_id: str, name: str) -> None:
-        """Delete a photo if it exists."""
-
-
 @dataclass(frozen=True, slots=True)
 class Tidying:
-    """Scheduled deletions of a worker."""
+    """Scheduled deletions of a worker. Terms end in all catalogs, also in those not in use."""
 
     catalogs: KnownCatalogs
     record: Record
-    photos: FramePhotos
-    files: KeyedFiles
+    """Called by keys."""
+    files: KeyedPhotos
     alert_days: float
     forget_jobs: Callable[[], Awaitable[int]]
 
@@ -53,30 +39,30 @@ class Tidying:
         """Delete everything whose term has ended. Return False: nothing more is due at once."""
         with confined(TIDYING):
             await self.forget_jobs()
-        for catalog in self.catalogs:
-            with confined(TIDYING, catalog=catalog):
-                await expire(catalog, self.alert_days, self.record, self.photos, time.time())
-                await self.record.expire_drafts(catalog)
+        for key in await self.record.keys():
+            with confined(TIDYING, catalog=key):
+                await expire(key, self.alert_days, self.record, self.files, time.time())
+                await self._expire_drafts(key)
+                await collect(key, self.record, self.files, time.time())
         return False
 
-    async def drop_files(self) -> bool:
-        """Delete files that references let go. Return whether there may be more."""
-        due = await self.record.due_files(FILES_AT_ONCE)
-        for key, name in due:
+    async def _expire_drafts(self, key: str) -> None:
+        for name in await self.record.expire_drafts(key):
             await self.files.delete(key, name)
-            await self.record.forget_file(key, name)
-        return len(due) == FILES_AT_ONCE
 
     async def remove(self) -> bool:
         """Remove what is stored of removed catalogs. Return False: nothing more is due at once.
 
         One that is interrupted begins again. Catalogs are told by their keys, so those that were
-        removed while no worker ran are found too.
+        removed while no worker ran are found too, and by a list from after these keys were read: to
+        an earlier one, a catalog that was created anew is the former one of its id.
         """
-        for key in await self.record.keys():
-            if _is_removed(key, self.catalogs):
-                with confined(REMOVAL, catalog=key):
-                    await self._remove(key)
+        keys = await self.record.keys()
+        if any(_is_removed(key, self.catalogs) for key in keys) and await self.catalogs.refresh():
+            for key in keys:
+                if _is_removed(key, self.catalogs):
+                    with confined(REMOVAL, catalog=key):
+                        await self._remove(key)
         return False
 
     async def _remove(self, key: str) -> None:

@@ -14,12 +14,12 @@ from gateway.ranking.near_duplicates import apart
 from gateway.ranking.passing import passing
 from gateway.recommend.controls.active import of_kind, pinned_ids
 from gateway.retrieval.fallback import proven
-from gateway.retrieval.parallel import in_parallel
 from gateway.state.exposure_goals import ExposureGoals
 from gateway.state.request_context import RequestContext
 from gateway.state.trace import RequestTrace, Stage
 from servicekit.admission import access
 from servicekit.errors import ServiceError
+from servicekit.tasks.parallel import in_parallel
 from sightline_core.candidates import FusedCandidates
 from sightline_core.columns import ProductColumns, gathered
 from sightline_core.ranking import Ranked

@@ -14,27 +14,20 @@ revision, down_revision = "0002", "0001"
 def upgrade() -> None:
     op.create_table(
         "reference_photos",
-        *texts("catalog_id", "reference_id", "photo", "file", kind=STORABLE_TEXT),
+        *texts("catalog_id", "reference_id", "photo", "image_id", kind=STORABLE_TEXT),
         *numbers("add_time"),
         sa.PrimaryKeyConstraint("catalog_id", "reference_id", "photo"),
     )
     op.create_table(
         "reference_versions",
         *texts("catalog_id", "reference_id", "version", kind=STORABLE_TEXT),
-        *texts("product_id", "state", "file", "body", kind=STORABLE_TEXT),
+        *texts("product_id", "state", "image_id", "body", kind=STORABLE_TEXT),
         *numbers("create_time", "promote_time"),
         sa.PrimaryKeyConstraint("catalog_id", "reference_id", "version"),
     )
     op.create_index(
         "reference_versions_product", "reference_versions", ["catalog_id", "product_id", "state"]
     )
-    op.create_table(
-        "unnamed_files",
-        *texts("catalog_id", "file", kind=STORABLE_TEXT),
-        *numbers("due_time"),
-        sa.PrimaryKeyConstraint("catalog_id", "file"),
-    )
-    op.create_index("unnamed_files_due", "unnamed_files", ["due_time"])
     op.create_table(
         "moved_references",
         *texts("catalog_id", kind=STORABLE_TEXT),
@@ -44,5 +37,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("moved_references", "unnamed_files", "reference_versions", "reference_photos"):
+    for table in ("moved_references", "reference_versions", "reference_photos"):
         op.drop_table(table)
