@@ -93,7 +93,7 @@ unit stores contracts wire live: setup tests-tools
 
 full: .venv/.synced ## Run all other tests, in about an hour on two cores: recovery after kill -9, restores, typed pages, programs in Go and Java, PostgreSQL, overlays on a cluster
 	@$(PREPARE)
-	@$(MAKE) --no-print-directory --keep-going --jobs 6 $(FULL) lab-lint lab-test; status=$$?; $(SUMMARY); exit $$status
+	@$(MAKE) --no-print-directory --keep-going --jobs 6 $(FULL) lab-test; status=$$?; $(SUMMARY); exit $$status
 
 full-unit full-stores full-contracts full-wire full-live full-apart: full-%: setup tests-tools
 	@$(PYTEST) -m "full or hypothesis" --timeout 1800 $(FOLDERS_$*)
@@ -123,8 +123,7 @@ lab: setup lab/.venv/.synced ## Run the benches of the laboratory that BENCH nam
 lab-test: lab/.venv/.synced ## Test the laboratory's tools, and its pages and figures
 	$(LAB)/python -m pytest -q -c lab/pyproject.toml --rootdir . lab/tests
 
-lab-lint: lab/.venv/.synced ## Check the laboratory's types
-	$(LAB)/mypy --config-file lab/pyproject.toml
+lab-lint: types ## Check the types, the laboratory's too; `make lint` does
 
 fuzz: setup ## Send 100,000 mutated requests and 10,000 mutated photos to a separate suite
 	$(BIN)/python -m tests.fuzz

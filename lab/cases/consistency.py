@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
 import numpy as np
@@ -26,12 +26,10 @@ from retriever.domain.generation import IndexKind, IndexParameters
 from sightline.common.v1 import product_pb2, vector_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
 from sightline.retriever.v1 import vector_service_pb2
-from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub
 from sightline.retriever.v1.vector_service_pb2_grpc import VectorServiceStub
 from tests.peer_stubs import peer_stub
 
 if TYPE_CHECKING:
-    from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceAsyncStub
     from sightline.retriever.v1.vector_service_pb2_grpc import VectorServiceAsyncStub
 
 Say: TypeAlias = Callable[[str], None]
@@ -79,7 +77,7 @@ class ConsistencyFigures:
 class ConsistencyPeers:
     """Stubs and port of the services that the bench calls."""
 
-    products: "ProductServiceAsyncStub"
+    products: Any
     vectors: "VectorServiceAsyncStub"
     metrics: int
 
@@ -101,9 +99,7 @@ async def _measure(engine: str, uri: str, folder: Path) -> ConsistencyFigures:
     with server(filled) as port, worker(filled) as metrics:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             ends = ConsistencyPeers(
-                peer_stub("retriever", channel, ProductServiceStub),
-                VectorServiceStub(channel),
-                metrics,
+                peer_stub("retriever", channel), VectorServiceStub(channel), metrics
             )
             await _first_write(filled, ends)
             await _upserts(found, filled, ends)

@@ -5,12 +5,10 @@ import multiprocessing
 import secrets
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
 from ipaddress import ip_network
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import TypeAlias
 
 import sqlalchemy as sa
@@ -26,7 +24,7 @@ from tests.fakes.watch_alerts import made_alert, raise_alert
 from tests.waiting import until
 from vision.delivery.deliverer import Deliverer
 from vision.domain import webhooks
-from vision.domain.deliveries import Delivery, DeliveryStep, Lane, LaneState
+from vision.domain.deliveries import Delivery, DeliveryStep, LaneState
 from vision.domain.watch_json import dumped_alert
 from vision.domain.webhooks import MOST_WEBHOOKS, Webhook
 from vision.record import Record
@@ -45,43 +43,21 @@ HOST = "127.0.0.1"
 KEYS = KeyRing([secrets.token_bytes(32)])
 
 
-@dataclass(frozen=True, slots=True)
-class TimedRecord:
-    """The record, as deliveries use it; keeps the age of each alert when its delivery is stored."""
+class TimedRecord(Record):
+    """The record, with the age of each alert when its delivery is stored."""
 
-    record: Record
-    ages: dict[str, list[float]] = field(default_factory=dict)
-    """Milliseconds, by webhook."""
-
-    def commits(self) -> asyncio.Event | None:
-        return self.record.commits()
-
-    async def due_lanes(
-        self,
-        now_micros: int,
-        latest_micros: int,
-        busy: Collection[Lane],
-        limit: int,
-        *,
-        catalogs: Sequence[str],
-    ) -> tuple[list[Lane], int]:
-        return await self.record.due_lanes(
-            now_micros, latest_micros, busy, limit, catalogs=catalogs
-        )
-
-    async def next_delivery(self, lane: Lane) -> Delivery | None:
-        return await self.record.next_delivery(lane)
+    def __init__(self, db: Database) -> None:
+        super().__init__(db)
+        self.ages: dict[str, list[float]] = {}
+        """Milliseconds, by webhook."""
 
     async def settle_delivery(
         self, delivery: Delivery, step: DeliveryStep, state: LaneState
     ) -> None:
-        await self.record.settle_delivery(delivery, step, state)
+        await super().settle_delivery(delivery, step, state)
         if step is DeliveryStep.DELIVERED:
             age = (now_micros() - delivery.alert.create_micros) / 1_000
             self.ages.setdefault(delivery.lane.webhook_id, []).append(age)
-
-    async def drop_dead_letters(self, before_micros: int) -> int:
-        return await self.record.drop_dead_letters(before_micros)
 
 
 def run(say: Say) -> BenchResult:
@@ -172,14 +148,12 @@ def _stored(connection: sa.Connection) -> None:
 
 
 @asynccontextmanager
-async def _record() -> AsyncIterator[tuple[Record, Database]]:
+async def _record() -> AsyncIterator[tuple[TimedRecord, Database]]:
     with tempfile.TemporaryDirectory() as folder:
-        db = Database(
-            f"sqlite:///{Path(folder) / 'record.db'}", migrations="retriever.record.migrations"
-        )
+        db = Database(f"sqlite:///{folder}/record.db", migrations="vision.record.migrations")
         await asyncio.to_thread(db.migrate)
         try:
-            yield Record(db), db
+            yield TimedRecord(db), db
         finally:
             db.close()
 
@@ -192,10 +166,9 @@ async def _delivering(
     async with _record() as (record, db):
         for number, port in enumerate(ports):
             await record.create_webhook("default", _webhook(number, port))
-        timed = TimedRecord(record)
-        task = asyncio.create_task(_deliverer(timed, ports).run()) if running else None
+        task = asyncio.create_task(_deliverer(record, ports).run()) if running else None
         try:
-            yield timed, db
+            yield record, db
         finally:
             if task is not None:
                 await _cancel(task)

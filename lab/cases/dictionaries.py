@@ -220,7 +220,7 @@ def goals_of(found: Found, groceries: Found, costs: Mapping[str, Interval] | Non
 
     def gain(kind: str) -> Interval | None:
         systems = found.get(kind)
-        return systems and statistics.mean(systems[AFTER] - systems[BEFORE])
+        return statistics.mean(systems[AFTER] - systems[BEFORE]) if systems else None
 
     said = [
         Goal(
@@ -244,14 +244,14 @@ def goals_of(found: Found, groceries: Found, costs: Mapping[str, Interval] | Non
     chinese = groceries.get("Chinese")
     grocery_goal = Goal(
         "groceries named in Chinese: hit@1 of Search with dictionaries",
-        *(None, "", chinese and statistics.mean(chinese[AFTER])),
+        *(None, "", statistics.mean(chinese[AFTER]) if chinese else None),
         at_least=LEAST_CHINESE,
         by_figure=True,
     )
     cost = [
         Goal(
             f"a text search, names in {language}: processor time ÷ without dictionaries",
-            *(MOST_COST, "", costs and costs[language]),
+            *(MOST_COST, "", costs[language] if costs else None),
         )
         for language in ("English", *GAINING)
     ]

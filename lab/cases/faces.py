@@ -31,10 +31,10 @@ from lab.datasets.people import Person
 from lab.harness import rounds
 from lab.harness.rounds import RoundFigures
 from lab.peers import embedders
-from retriever.adapters.blurring import blurred
-from retriever.domain.faces import FaceBox
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc
+from sightline_rules.blurring import blurred
+from sightline_rules.photo_areas import PhotoArea
 from sightline_rules.photos import PhotoLimits
 
 Say: TypeAlias = Callable[[str], None]
@@ -150,11 +150,11 @@ def _found(data: bytes) -> list[Face]:
     return faces(maps.reshape(MAPS, side // 4, side // 4), ratio)
 
 
-def _is_found(data: bytes, face: FaceBox) -> bool:
+def _is_found(data: bytes, face: PhotoArea) -> bool:
     return any(_overlap(each.box, face) >= SAME for each in _found(data))
 
 
-def _overlap(one: Box, other: FaceBox) -> float:
+def _overlap(one: Box, other: PhotoArea) -> float:
     """Return the intersection by union of two boxes."""
     width = min(one.right, other.right) - max(one.left, other.left)
     height = min(one.bottom, other.bottom) - max(one.top, other.top)

@@ -26,8 +26,9 @@ from embedder.domain.photos import PhotoView
 from embedder.preprocessing import preprocess
 from lab.datasets import featured, groceries
 from lab.datasets.featured import HEAD, Floats
-from retriever.adapters import frame_facts, photo_work
+from sightline_rules.photo_areas import PhotoArea
 from sightline_rules.photos import PhotoLimits
+from vision.adapters import frame_facts, photo_work
 from vision.domain.watch_json import dumped_state, loaded_state
 from vision.domain.watch_state import FrameFacts, WatchState
 from vision.domain.watches import (
@@ -43,7 +44,6 @@ from vision.domain.watches import (
     PresenceCondition,
     UnusualCondition,
     Watch,
-    WatchBox,
     WatchRegion,
     WatchRule,
     WatchTarget,
@@ -258,7 +258,7 @@ def _watch(scene: Scene) -> tuple[Watch, References]:
     regions = tuple(
         WatchRegion(
             name,
-            WatchBox(
+            PhotoArea(
                 left / WIDTH, top / HEIGHT, (left + BOTTLE[0]) / WIDTH, (top + BOTTLE[1]) / HEIGHT
             ),
         )

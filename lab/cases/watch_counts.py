@@ -28,8 +28,9 @@ from lab.cases.watch import HANDS, HEIGHT, LATE, START, WIDTH, WINES, light_at, 
 from lab.datasets import featured
 from lab.objects import finding, fit
 from lab.objects.composites import Cutout, cutout
-from retriever.adapters import frame_facts, photo_work
+from sightline_rules.photo_areas import PhotoArea
 from sightline_rules.photos import PhotoLimits
+from vision.adapters import frame_facts, photo_work
 from vision.domain.objects import SeenObject
 from vision.domain.watch_json import dumped_state, loaded_state
 from vision.domain.watch_state import WatchState
@@ -41,7 +42,6 @@ from vision.domain.watches import (
     AlertKind,
     DetectedCondition,
     Watch,
-    WatchBox,
     WatchRule,
     WatchTarget,
 )
@@ -278,7 +278,7 @@ def _measured(data: bytes, number: int, outcome: CountOutcome) -> MeasuredFrame:
     outcome.processor.setdefault(COUNTING, []).append(1e3 * (counted - since))
     outcome.processor.setdefault(RECOGNISING, []).append(1e3 * (ended - since))
     seen = [
-        SeenObject(WatchBox(each.box.left, each.box.top, each.box.right, each.box.bottom), vector)
+        SeenObject(PhotoArea(each.box.left, each.box.top, each.box.right, each.box.bottom), vector)
         for each, vector in zip(objects, vectors, strict=True)
     ]
     return MeasuredFrame(START + number * SECOND, facts, version="v1", objects=seen)

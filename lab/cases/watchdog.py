@@ -16,6 +16,7 @@ import numpy as np
 from bench.harness.engines import generation, image_id
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import percentile, ratio
+from lab.harness.rig import acquired
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.columns.column_cache import Columns
 from retriever.domain.generation import Generation, IndexKind, IndexParameters
@@ -29,6 +30,7 @@ from retriever.search.recall.watchdog import LEAST_LOOKS, Watchdog
 from retriever.search.sampling import Samples
 from retriever.search.search import FoundNearest, Searcher, search
 from servicekit.sql.database import Database
+from servicekit.sql.leases import Lease
 from sightline_rules.filters import Comparison, Money, Operator
 from tests.engines import milvus_lite
 
@@ -145,7 +147,7 @@ async def measure(uri: str, folder: Path, say: Callable[[str], None]) -> Bench:
     vectors = np.asarray(centres + noise, np.float32)
     try:
         say(f"{COUNT:,} products of {DIMENSION} dimensions are loaded")
-        made = await _filled(record, index, vectors)
+        made = await _filled(record, index, vectors, await acquired(db))
         columns = Columns(record, exact_rows=0, patience=None)
         bench = Bench(vectors, record, index, made, random, columns)
         say("Searched with the planner's ef: latencies")
@@ -159,14 +161,7 @@ async def measure(uri: str, folder: Path, say: Callable[[str], None]) -> Bench:
     return bench
 
 
-class _Alone:
-    """A lease that does not expire, as there is one writer."""
-
-    def left(self) -> float:
-        return 600.0
-
-
-async def _filled(record: Record, index: MilvusIndex, vectors: Floats) -> Generation:
+async def _filled(record: Record, index: MilvusIndex, vectors: Floats, lease: Lease) -> Generation:
     parameters = IndexParameters(kind=IndexKind.HNSW, ef=TOP)
     made = await record.create_generation(generation("watchdog", DIMENSION, parameters))
     await index.create(made.collection, DIMENSION, made.parameters)
@@ -174,9 +169,9 @@ async def _filled(record: Record, index: MilvusIndex, vectors: Floats) -> Genera
         numbers = range(start, start + BATCH)
         await record.write("default", [_product(number) for number in numbers])
         await record.save_vectors(made, [VectorWrite(image_id(n), vectors[n]) for n in numbers])
-    applied = await apply_outbox(made, record, index, _Alone())
+    applied = await apply_outbox(made, record, index, lease)
     while applied.more:
-        applied = await apply_outbox(applied.generation, record, index, _Alone())
+        applied = await apply_outbox(applied.generation, record, index, lease)
     await index.flush(made.collection)
     return applied.generation
 

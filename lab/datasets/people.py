@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from retriever.domain.faces import FaceBox
+from sightline_rules.photo_areas import PhotoArea
 
 FACES: Final = 100
 """The first of the file; the others are no faces."""
@@ -51,7 +51,7 @@ def there() -> bool:
 
 def shown(
     photo: Image.Image, person: Person, share: float, draw: random.Random
-) -> tuple[Image.Image, FaceBox]:
+) -> tuple[Image.Image, PhotoArea]:
     """Return a photo with a person at a random place, and where the face is. `share`: height of the
     face relative to the photo's shorter side."""
     scale = share * min(photo.size) / (person.face[3] - person.face[1])
@@ -62,7 +62,7 @@ def shown(
     made = photo.copy()
     made.paste(small, (left, top))
     x1, y1, x2, y2 = (each * scale for each in person.face)
-    return made, FaceBox(
+    return made, PhotoArea(
         (left + x1) / photo.width,
         (top + y1) / photo.height,
         (left + x2) / photo.width,

@@ -25,6 +25,7 @@ from retriever.domain.vectors import VectorWrite
 from retriever.indexing.outbox import apply_outbox
 from retriever.record import Record
 from servicekit.sql.database import Database
+from servicekit.sql.leases import Lease, worker_id
 from sightline_rules.filters import Money
 from tests.engines import free_port
 
@@ -100,9 +101,10 @@ async def fill(
             await record.write(CATALOG, [product(n) for n in numbers])
             given = [VectorWrite(image_id(n), vectors[n]) for n in numbers]
             await record.save_vectors(made, given)
-        applied = await apply_outbox(made, record, index, _Alone())
+        lease = await acquired(db)
+        applied = await apply_outbox(made, record, index, lease)
         while applied.more:
-            applied = await apply_outbox(applied.generation, record, index, _Alone())
+            applied = await apply_outbox(applied.generation, record, index, lease)
         await index.flush(made.collection)
         await record.mark(made, check_wanted=False)
     finally:
@@ -113,11 +115,11 @@ async def fill(
     return Filled(folder, engine, uri, made, vectors)
 
 
-class _Alone:
-    """A lease that does not expire, as there is one writer."""
-
-    def left(self) -> float:
-        return 600.0
+async def acquired(db: Database) -> Lease:
+    """Return a lease of a day to write the index, as the worker has: there is no other writer."""
+    lease = Lease(db, "bench", worker_id("bench"), seconds=86_400)
+    await lease.acquire()
+    return lease
 
 
 def _wait_for_graph(uri: str, collection: str, count: int) -> None:

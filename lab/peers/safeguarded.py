@@ -12,11 +12,7 @@ from pathlib import Path
 
 from bench.cases.monolith import clothing
 from bench.cases.monolith.filled import another, filled
-
-try:
-    from lab.cases.safeguards import Safe
-except ModuleNotFoundError:  # 0.35.0 and before
-    from bench.cases.safeguards import Safe  # type: ignore[import-untyped,no-redef]
+from lab.cases.safeguards import Safe
 
 
 def main() -> None:

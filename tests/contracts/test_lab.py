@@ -66,6 +66,13 @@ def test_the_products_lock_has_nothing_that_the_laboratory_alone_needs() -> None
     assert not {*own, "lab"} & set(versions("uv.lock"))
 
 
+def test_lint_checks_the_types_of_the_laboratory_without_its_environment() -> None:
+    found = project("")["tool"]["mypy"]
+    assert "lab" in found["files"]
+    left_out = [each for each in found["exclude"] if each.startswith("^lab/")]
+    assert left_out == ["^lab/peers/servers/", "^lab/tests/"]
+
+
 def test_the_laboratory_has_the_versions_of_the_product() -> None:
     """Check that a measurement is one of what is installed."""
     ours, theirs = versions("uv.lock"), versions("lab/uv.lock")

@@ -32,6 +32,7 @@ from tests.unit.embedder.embedding.test_patch_features import (
     model,
     models,
 )
+from vision.adapters.embedder import EmbedderFrames
 from vision.adapters.patches import TOGETHER, EmbedderPatches
 from vision.domain.errors import EmbedderUnavailable
 from vision.domain.inspection import GivenPhoto
@@ -54,9 +55,9 @@ async def port(features: PatchFeatures) -> AsyncIterator[int]:
 
 @pytest.fixture
 async def patches(port: int) -> AsyncIterator[EmbedderPatches]:
-    made = EmbedderPatches(f"127.0.0.1:{port}")
-    yield made
-    await made.close()
+    frames = EmbedderFrames(f"127.0.0.1:{port}")
+    yield EmbedderPatches(frames)
+    await frames.close()
 
 
 async def test_features_and_pixels_arrive_to_the_bit(
@@ -107,10 +108,10 @@ async def test_errors_of_a_photo_keep_their_reason(
 
 
 async def test_an_embedder_that_is_away_is_unavailable() -> None:
-    away = EmbedderPatches("127.0.0.1:9")
+    frames = EmbedderFrames("127.0.0.1:9")
     with pytest.raises(EmbedderUnavailable):
-        await away.prepare("default", GivenPhoto(piece(1)), Stages())
-    await away.close()
+        await EmbedderPatches(frames).prepare("default", GivenPhoto(piece(1)), Stages())
+    await frames.close()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -120,17 +120,6 @@ class Stages:
     def spent(self) -> float | None:
         """Seconds of the stages that ended so far, together; None if there are none."""
         return sum([each.duration for each in self._stages]) if self._stages else None
-
-
-def merged(stages: Sequence[Stage]) -> list[Stage]:
-    """Return one stage per name, from its first start to its last end."""
-    found = []
-    for name in dict.fromkeys(stage.name for stage in stages):
-        same = [stage for stage in stages if stage.name == name]
-        start = min(stage.start for stage in same)
-        end = max(stage.start + stage.duration for stage in same)
-        found.append(Stage(name, start, end - start))
-    return found
 
 
 class MeasuredStage:

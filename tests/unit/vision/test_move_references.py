@@ -106,9 +106,15 @@ class Shop:
     versions: list[str] = field(default_factory=list)
 
     async def move(
-        self, after: Callable[[str], None] = nothing, keys: SigningKeys = open_keys
+        self,
+        after: Callable[[str], None] = nothing,
+        keys: SigningKeys = open_keys,
+        *,
+        without_damaged: bool = False,
     ) -> bool:
-        made = ReferenceMove(self.root, self.db, self.files, after, keys, Clock())
+        made = ReferenceMove(
+            *(self.root, self.db, self.files, after, keys, without_damaged, Clock()),
+        )
         return await move_references(made, KEYS, lambda line: self.said.append(json.loads(line)))
 
     def outcomes(self) -> list[str]:
@@ -255,9 +261,13 @@ async def test_only_what_the_operators_keys_signed_is_moved(
     forged = folder / shop.versions[0] / "manifest.json"
     told = json.loads(forged.read_text("utf-8"))
     forged.write_text(json.dumps(told | {"product_id": "other"}), "utf-8")
-    assert await shop.move(keys=lambda: RING)
+    assert not await shop.move(keys=lambda: RING)
+    assert "--without-damaged" in shop.said.pop(0)["outcome"]
+    assert shop.outcomes() == ["moved"]
+    shop.said.clear()
+    assert await shop.move(keys=lambda: RING, without_damaged=True)
     assert shop.said[0]["left_out"] == [f"bottle/{shop.versions[0]}"]
-    assert shop.said[1]["left_out"] == []
+    assert shop.outcomes() == ["moved", "moved before"]
     listed = await references.listed("default", "bottle")
     assert {each.manifest.version for each in listed if each.manifest} == {*shop.versions[1:]}
 
@@ -268,7 +278,9 @@ async def test_a_damaged_version_is_told_and_costs_no_other(
 ) -> None:
     path = folder_of(shop.root, "default") / "bottle" / shop.versions[2] / name
     path.write_bytes(path.read_bytes()[:-9])
-    assert await shop.move()
+    assert not await shop.move()
+    shop.said.clear()
+    assert await shop.move(without_damaged=True)
     assert shop.said[0]["left_out"] == [f"bottle/{shop.versions[2]}"]
     assert (await references.load("default", "bottle", "", ""))[0].version == shop.versions[1]
 
@@ -277,7 +289,9 @@ async def test_a_damaged_state_is_told_and_nothing_serves(
     shop: Shop, references: References
 ) -> None:
     (folder_of(shop.root, "default") / "bottle/state.json").write_text("{")
-    assert await shop.move()
+    assert not await shop.move()
+    shop.said.clear()
+    assert await shop.move(without_damaged=True)
     assert shop.said[0]["left_out"] == ["bottle/state.json"]
     states = {each.state for each in await references.listed("default", "bottle")}
     assert states == {ReferenceState.CANDIDATE}

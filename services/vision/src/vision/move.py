@@ -25,13 +25,12 @@ from servicekit.keys.keyring import signing_keys
 from servicekit.sql.database import Database
 from servicekit.startup import checked
 from servicekit.watched_files import Unreadable
-from vision.move_references import ReferenceMove
+from vision.move_references import REFUSED, ReferenceMove
 from vision.record import moving
 from vision.record.moving import FormerCatalog
 from vision.settings import VisionSettings
 from vision.wiring import MIGRATIONS, database
 
-REFUSED = "refused"
 OWN = "it has watches or webhooks here already"
 LOST = (
     "of its photos are not in --photos, or damaged: name the retriever's store, or, if they are"
@@ -117,11 +116,15 @@ async def move_references(
     for catalog_id, key in sorted(keys.items()):
         done = None if key is None else await moved.catalog(catalog_id, key)
         if done is not None:
-            good = good and not done["outcome"].startswith("refused")
+            good = good and not done["outcome"].startswith(REFUSED)
             say(json.dumps(done))
     for folder in moved.strangers(keys):
         good = False
-        say(json.dumps({"folder": folder, "outcome": "refused: VISION_CATALOGS lacks its catalog"}))
+        say(
+            json.dumps(
+                {"folder": folder, "outcome": f"{REFUSED}: VISION_CATALOGS lacks its catalog"}
+            )
+        )
     return good
 
 
@@ -138,6 +141,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--references", type=Path, help="EMBEDDER_SPACES: move references")
     made.add_argument(
         "--space-keys", type=Path, help="EMBEDDER_SPACE_KEYS_FILE: move only what its keys signed"
+    )
+    made.add_argument(
+        "--without-damaged", action="store_true", help="move catalogs with damaged references too"
     )
     return made
 
@@ -183,7 +189,10 @@ async def _moved(
         with source.engine.connect() as connection:
             keys = moving.catalog_keys(connection, declared)
         signed = signing_keys(given.space_keys)
-        references = ReferenceMove(given.references, target, frames, nothing, signed)
+        references = ReferenceMove(
+            *(given.references, target, frames, nothing, signed),
+            without_damaged=given.without_damaged,
+        )
         good = await move_references(references, keys) and good
     return good
 

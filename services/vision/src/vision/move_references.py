@@ -16,6 +16,12 @@ from vision.adapters.former_references import FOLDER, FormerReferences, folder_o
 from vision.record import moving
 from vision.record.moving import MovedReferences
 
+REFUSED = "refused"
+DAMAGED = (
+    "parts of its references are damaged, or --space-keys did not sign them: name the right file,"
+    " or, if they are lost for good, repeat with --without-damaged"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ReferenceMove:
@@ -29,6 +35,8 @@ class ReferenceMove:
     """Called after each step that is durable, with its name."""
     keys: SigningKeys = open_keys
     """Those that signed the versions."""
+    without_damaged: bool = False
+    """True: also move catalogs of which something is damaged, or not signed."""
     clock: Clock = now_micros
 
     async def catalog(self, catalog_id: str, key: str) -> Mapping[str, Any] | None:
@@ -50,13 +58,16 @@ class ReferenceMove:
             moved.photos.append((photo.reference_id, photo.photo, name, photo.added))
             self.after("photo of a draft")
 
+        if (lost := former.damaged) and not self.without_damaged:
+            return {**about, "outcome": f"{REFUSED}: {DAMAGED}", "left_out": lost}
+
         def rows(connection: sa.Connection) -> bool:
             return moving.move_references(connection, key, moved, self.clock())
 
         done = await self.target.write(rows)
         self.after("references")
         if not done:
-            return {**about, "outcome": "refused: it has references here already"}
+            return {**about, "outcome": f"{REFUSED}: it has references here already"}
         counts = {"versions": len(moved.versions), "photos": len(moved.photos)}
         return {**about, "outcome": "moved", **counts, "left_out": former.damaged}
 

@@ -127,8 +127,8 @@ class Parts:
             decoders=Decoders.of(settings, photo_work.__name__, settings.image_max_bytes),
             key_of=key_of,
         )
-        called = settings.embedder_target, to_embedder(settings)
-        embedder, patches = EmbedderFrames(*called), EmbedderPatches(*called)
+        embedder = EmbedderFrames(settings.embedder_target, to_embedder(settings))
+        patches = EmbedderPatches(embedder)
         products, private = RetrieverVectors(channel), BlurredFrames(embedder, photos)
         checks = FrameChecks(record, photos, embedder, products, private, now_micros)
         references = References(record, ReferenceFiles(photos), patches)
@@ -138,7 +138,6 @@ class Parts:
         """End reads of the list of catalogs, drop connections, and wait for writes of photos."""
         await self.catalogs.stop()
         await self.embedder.close()
-        await self.patches.close()
         await self.channel.close(None)
         self.photos.close()
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sightline_rules.photo_areas import PhotoArea
 from vision.domain import inspection
 from vision.domain.inspection import PatchMemory, PieceVerdict, VerdictDoubt
-from vision.domain.watch_state import Floats
+from vision.domain.objects import Floats
 
 WHOLE = PhotoArea(0.0, 0.0, 1.0, 1.0)
 

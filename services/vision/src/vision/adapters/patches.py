@@ -1,46 +1,31 @@
 """The client by which the patches of photos are described."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import cast
 
-import grpc
 import numpy as np
 
-from servicekit import deadlines
 from servicekit.errors import Internal
-from servicekit.rpc.channel import connect, idempotent
-from servicekit.rpc.peers import NO_CREDENTIALS, PeerCredentials
-from servicekit.status import from_rpc_error
 from servicekit.telemetry import Stages
 from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
+from vision.adapters.embedder import EmbedderFrames
+from vision.adapters.peer_calls import GONE_OR_LATE, call
 from vision.domain.errors import EmbedderUnavailable
 from vision.domain.inspection import GivenPhoto, PatchesSeen, Pixels, PreparedPhoto
 from vision.domain.objects import Floats
 
-SECONDS = 60.0
-"""Timeout of a call without a deadline."""
 TOGETHER = 8
 """Photos of a call, at most: see DescribePatchesRequest."""
-_GONE = frozenset(
-    {"UNAVAILABLE", "DEADLINE_EXCEEDED", "PEER_FORBIDDEN", "PEER_UNKNOWN", "UNIMPLEMENTED"}
-)
-"""Reasons for which the embedder does not answer; the last one is that of an older release."""
 
 
 class EmbedderPatches:
     """See PatchFeatures in ports/inspection.py."""
 
-    def __init__(self, target: str, peers: PeerCredentials = NO_CREDENTIALS) -> None:
-        """Prepare a channel that connects on first use."""
-        self._channel = connect(target, peers=peers, service_configs=idempotent(pb))
-        self._stub = pb_grpc.EmbeddingServiceStub(self._channel)
-
-    async def close(self) -> None:
-        """Drop the connection."""
-        await self._channel.close(None)
+    def __init__(self, frames: EmbedderFrames) -> None:
+        """Use the channel of the client of frames."""
+        self._stub = pb_grpc.EmbeddingServiceStub(frames.channel)
 
     async def prepare(self, catalog_id: str, photo: GivenPhoto, stages: Stages) -> PreparedPhoto:
         request = _request(catalog_id, photo, vector_pb2.PRIORITY_BULK)
@@ -71,12 +56,10 @@ class EmbedderPatches:
         self, request: pb.DescribePatchesRequest, stages: Stages
     ) -> pb.DescribePatchesResponse:
         """Call the embedder, and record its stages as those of the call."""
-        begun, left = stages.elapsed, deadlines.remaining()
-        seconds = SECONDS if left is None else min(left, SECONDS)
-        with _translated():
-            answer: pb.DescribePatchesResponse = await self._stub.DescribePatches(
-                request, timeout=seconds
-            )
+        begun = stages.elapsed
+        answer: pb.DescribePatchesResponse = await call(
+            self._stub.DescribePatches, request, EmbedderUnavailable, GONE_OR_LATE
+        )
         for each in answer.stage_timings:
             start, total = (of.ToNanoseconds() / 1e9 for of in (each.start, each.total))
             stages.note(each.stage, begun + start, total)
@@ -130,13 +113,3 @@ def _floats(parts: Sequence[bytes]) -> Floats:
 
 def _invalid(what: str) -> Internal:
     return Internal(f"the embedder answered another {what}", reason="EMBEDDER_ANSWER_INVALID")
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Raise the error that a failed call stands for."""
-    try:
-        yield
-    except grpc.aio.AioRpcError as error:
-        meaning = from_rpc_error(error)
-        raise (EmbedderUnavailable() if meaning.reason in _GONE else meaning) from error

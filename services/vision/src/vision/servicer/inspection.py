@@ -8,12 +8,12 @@ from google.rpc import status_pb2
 
 from servicekit.jobs.queue import Jobs
 from servicekit.rpc.job_service import job_message
-from servicekit.rpc.messages import MessageWriter, value_of
+from servicekit.rpc.messages import MessageWriter, timings, value_of
 from servicekit.rpc.requests import duration, enter, take_request_id
 from servicekit.rpc.server import Context
 from servicekit.status import to_status
-from servicekit.telemetry import Stages, merged
-from sightline.common.v1 import job_pb2
+from servicekit.telemetry import Stages
+from sightline.common.v1 import answer_pb2, job_pb2
 from sightline.vision.v1 import inspection_service_pb2 as pb
 from vision.domain.catalog_keys import KeyOf
 from vision.domain.inspection import GivenPhoto, least_rate
@@ -125,11 +125,8 @@ class InspectionServicer:
         return _inspected(
             found,
             request_id=request_id,
-            stage_timings=[
-                {"stage": each.name, "start": _micros(each.start), "total": _micros(each.duration)}
-                for each in merged(stages.finished)
-            ],
-            decoding_time=_micros(stages.decoding_seconds),
+            stage_timings=[answer_pb2.StageTiming(**each) for each in timings(stages.finished)],
+            decoding_time=round(stages.decoding_seconds * 1e6),
         )
 
 
@@ -137,10 +134,6 @@ def _photo(request: pb.InspectRequest) -> GivenPhoto | None:
     if request.WhichOneof("photo") is None:
         return None
     return GivenPhoto(request.image, request.image_uri, priority=request.priority)
-
-
-def _micros(seconds: float) -> int:
-    return round(seconds * 1e6)
 
 
 def _inspected(found: InspectedPiece, **given: object) -> pb.InspectResponse:
