@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -233,6 +235,14 @@ async def test_a_move_that_is_killed_at_any_step_is_done_by_the_next(
             continue
         break
     assert {"memory", "photo of a draft", "references"} == set(steps)
+    await check(shop, references)
+
+
+async def test_of_two_moves_at_once_one_moves_and_the_other_says_so(
+    shop: Shop, references: References
+) -> None:
+    assert await asyncio.gather(shop.move(), shop.move()) == [True, True]
+    assert Counter(shop.outcomes()) == {"moved": 2, "moved before": 2}
     await check(shop, references)
 
 

@@ -62,10 +62,8 @@ class Move:
     async def catalog(self, former: FormerCatalog) -> Mapping[str, Any]:
         """Move a catalog. Return what was done."""
         about = {"catalog": former.catalog_id}
-        if await self.target.read(lambda c: moving.is_moved(c, former.key)):
-            return {**about, "outcome": "moved before"}
-        if await self.target.read(lambda c: moving.has_own(c, former.key)):
-            return {**about, "outcome": f"{REFUSED}: {OWN}"}
+        if stands := await self._standing(former):
+            return {**about, "outcome": stands}
         lost = 0
         for image_id in former.image_ids:  # before the rows that name them
             lost += not await self._photo(former, image_id)
@@ -80,8 +78,15 @@ class Move:
         counts = await self.target.write(rows)
         self.after("rows")
         if counts is None:
-            return {**about, "outcome": f"{REFUSED}: {OWN}"}
+            return {**about, "outcome": await self._standing(former)}
         return {**about, "outcome": "moved", **counts, "lost_photos": lost}
+
+    async def _standing(self, former: FormerCatalog) -> str:
+        """Return why a catalog is not moved; empty: it is."""
+        if await self.target.read(lambda c: moving.is_moved(c, former.key)):
+            return "moved before"
+        own = await self.target.read(lambda c: moving.has_own(c, former.key))
+        return f"{REFUSED}: {OWN}" if own else ""
 
     async def _photo(self, former: FormerCatalog, image_id: str) -> bool:
         """Copy a photo. Return whether there was one."""

@@ -45,8 +45,8 @@ class ReferenceMove:
         if not former.folder.is_dir():
             return None
         about = {"catalog": catalog_id, "of": FOLDER}
-        if await self.target.read(lambda c: moving.has_moved_references(c, key)):
-            return {**about, "outcome": "moved before"}
+        if stands := await self._standing(key):
+            return {**about, "outcome": stands}
         moved = MovedReferences()
         for each in former.versions():
             await self.files.put(key, each.manifest.file, each.memory)
@@ -67,9 +67,16 @@ class ReferenceMove:
         done = await self.target.write(rows)
         self.after("references")
         if not done:
-            return {**about, "outcome": f"{REFUSED}: it has references here already"}
+            return {**about, "outcome": await self._standing(key)}
         counts = {"versions": len(moved.versions), "photos": len(moved.photos)}
         return {**about, "outcome": "moved", **counts, "left_out": former.damaged}
+
+    async def _standing(self, key: str) -> str:
+        """Return why the references of a catalog are not moved; empty: they are."""
+        if await self.target.read(lambda c: moving.has_moved_references(c, key)):
+            return "moved before"
+        own = await self.target.read(lambda c: moving.has_references(c, key))
+        return f"{REFUSED}: it has references here already" if own else ""
 
     def strangers(self, known: Collection[str]) -> list[str]:
         """Return the folders of catalogs that are not known."""

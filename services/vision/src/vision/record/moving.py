@@ -108,8 +108,9 @@ def is_moved(connection: Connection, key: str) -> bool:
 
 
 def has_own(connection: Connection, key: str) -> bool:
-    """Return whether a catalog has watches, alerts or webhooks of this record."""
-    return _has_rows(connection, key, MOVED)
+    """Return whether a catalog has watches or webhooks of this record. Of deleted ones, photos are
+    left for hours."""
+    return _has_rows(connection, key, (watches, webhooks))
 
 
 def move_rows(
@@ -136,10 +137,15 @@ def has_moved_references(connection: Connection, key: str) -> bool:
     return connection.execute(query).first() is not None
 
 
+def has_references(connection: Connection, key: str) -> bool:
+    """Return whether a catalog has references or drafts of this record."""
+    return _has_rows(connection, key, (reference_photos, reference_versions))
+
+
 def move_references(connection: Connection, key: str, moved: MovedReferences, now: int) -> bool:
     """Store the rows of a catalog's references. Return False if it has some of its own."""
     queue_up(connection, key)
-    if _has_rows(connection, key, (reference_photos, reference_versions)):
+    if has_moved_references(connection, key) or has_references(connection, key):
         return False
     for version in moved.versions:
         insert_version(connection, key, *version)
@@ -163,6 +169,6 @@ def _copy(
     with source.execute(query.execution_options(yield_per=BATCH)) as result:
         for batch in result.mappings().partitions():
             rows: list[dict[str, Any]] = [{**row, "catalog_id": former.key} for row in batch]
-            connection.execute(sa.insert(table), rows)
+            put(connection, table, rows)
             count += len(rows)
     return count
