@@ -32,6 +32,10 @@ _ADDRESSES = ("href", "src", "action", "formaction", "hx-get", "hx-post")
 _SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _TYPED = ("text", "", "password", "number", "datetime-local")
 """Types of fields that a user fills in with the keyboard."""
+_EMPTY = ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source")
+"""Elements without an end."""
+_APART = ("bdi", "option", "pre", "textarea", "title")
+"""Elements whose text is written in its own direction, or that have no other text beside it."""
 
 
 def unknown_paths() -> set[str]:
@@ -72,6 +76,10 @@ class _Reader(HTMLParser):
         self.texts: list[str] = []
         """Texts and values of attributes, as a browser reads them."""
         self.faults: list[str] = []
+        self.directed: list[tuple[str, bool]] = []
+        """Texts and values of fields, each with whether it is written in its own direction."""
+        self._inside: list[tuple[str, bool]] = []
+        """Elements that have begun, each with whether its text is."""
         self._form: PageForm | None = None
         self._area = self._menu = ""
 
@@ -79,6 +87,11 @@ class _Reader(HTMLParser):
         given = {name: value or "" for name, value in attrs}
         self.texts += given.values()
         self.faults += _faults(tag, given)
+        apart = tag in _APART or given.get("dir") == "auto"
+        if tag not in _EMPTY:
+            self._inside.append((tag, apart))
+        if tag == "input" and given.get("type", "") in _TYPED:
+            self.directed.append((given.get("value", ""), apart))
         if tag == "form":
             method = given.get("method", "get")
             self._form = PageForm(given.get("action", ""), method)
@@ -107,6 +120,8 @@ class _Reader(HTMLParser):
                     form.typed.append(name)
 
     def handle_endtag(self, tag: str) -> None:
+        while self._inside and self._inside.pop()[0] != tag:
+            pass
         if tag == "form":
             self._form = None
         if tag == "textarea":
@@ -114,6 +129,7 @@ class _Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.texts.append(data)
+        self.directed.append((data.strip(), any(apart for _tag, apart in self._inside)))
         if self._area and self._form is not None:
             self._form.fields[self._area] += data
 
@@ -155,6 +171,12 @@ def faults(page: str) -> list[str]:
     """Return the elements and attributes of a page that could run a script, or that lead to
     another site."""
     return _read(page).faults
+
+
+def directed(page: str) -> list[tuple[str, bool]]:
+    """Return the texts of a page and the values of its fields, each with whether it is written in
+    its own direction, whatever that of the words around it is."""
+    return _read(page).directed
 
 
 def _read(page: str) -> _Reader:

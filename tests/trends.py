@@ -43,7 +43,7 @@ MADE_VALUES = "|".join(["exports", "products", *(name for name in VALUES if "doc
 GENERATED = re.compile(
     r"_pb2|/_generated/|^docs/reference/|image\.binpb$|\.lock$|\.mo$|/recipe\.toml$|released\.toml$|\.svg$"
     rf"|/sightline_client/(convert/from_wire|values/({MADE_VALUES}))\.py$"
-    r"|^deploy/monitoring/(dashboards/|slo\.rules\.yaml)|^(bench|lab)/results/"
+    r"|^deploy/monitoring/(dashboards/|slo\.rules\.yaml)|^deploy/k8s/components/monitoring/rules\.yaml$|^(bench|lab)/results/"
 )
 MIGRATIONS = re.compile(r"/migrations/|/versions/\d")
 NOT_COUNTED = re.compile(r"(^|/)(tests?|docs)/|\.md$|(^|/)mkdocs\.yml$")

@@ -14,7 +14,7 @@ from gateway.settings import GatewaySettings
 from ranker.settings import BackupCommandSettings, RankerSettings, TrainSettings
 from retriever.settings import RetrieverSettings
 from servicekit.config import ProcessSettings, ServiceSettings
-from vision.settings import VisionSettings
+from vision.settings import VisionServerSettings, VisionSettings
 
 CLASSES: Mapping[str, type[ServiceSettings]] = {
     "gateway": GatewaySettings,
@@ -31,7 +31,7 @@ WITH_COMMANDS: Mapping[str, type[ProcessSettings]] = {
     "all": AllSettings,
     "gateway-http": HttpSettings,
     "ranker-backups": BackupCommandSettings,
-    "vision": VisionSettings,
+    "vision": VisionServerSettings,
     "vision-worker": VisionSettings,
 }
 """These, and those of the optional service, and of commands and of the process of all services that

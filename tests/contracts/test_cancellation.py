@@ -62,7 +62,6 @@ SCOPED = {
     "ranker.learning.kept_models.KeptModels": "a lease of a job, which ends by itself",
     "ranker.serving.models.live.LiveModels": "a lock around a block",
     "servicekit.artefacts.durable._Waiting": "a value",
-    "servicekit.tasks.parallel.first_alone": "a semaphore around a block",
     "retriever.adapters.milvus.index.MilvusIndex": "a semaphore around a block",
     "retriever.columns.column_cache.Columns": "a lock around a block",
     "vision.delivery.deliverer.Deliverer": "a semaphore around a block",

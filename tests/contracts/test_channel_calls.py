@@ -31,7 +31,6 @@ STAY = {
         "in_experiments": "kept by shopper",
         "last_erasure": "kept for all requests",
         "record": "answers without the ranker, by the batch",
-        "sales": "a plan of a shelf",
         **dict.fromkeys(("replay", "newest_answers"), "an operator's comparison of scenes"),
         **dict.fromkeys(("register", "experiments"), "when files of experiments change"),
         **dict.fromkeys(

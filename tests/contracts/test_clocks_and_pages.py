@@ -86,8 +86,6 @@ CLOCK_NAMES = {
     "services/ranker/src/ranker/record/online_days.py:_day": "whole days since the period began",
     "services/ranker/src/ranker/record/popularity.py:by_day": "day of an event's own time",
     "services/ranker/src/ranker/learning/training/baskets.py:_contents": "days of events",
-    "services/vision/src/vision/adapters/retriever.py:_stored": "days since a product was added",
-    "services/vision/src/vision/adapters/retriever.py:planned": "days since a product was added",
 }
 """Days and names that services derive from times. A day or name of *now* finds nothing again that
 was stored under another one: ids of jobs, keys and rows are never taken from the clock."""

@@ -17,6 +17,7 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.monitoring import generate, slo
+from deploy.monitoring.boards import reading
 from deploy.monitoring.boards.model import UNITS
 from tests.contracts.k8s import OURS, ROOT, TOGETHER, WORKLOADS, of, overlay, with_components
 from tests.contracts.test_alerts import promtool
@@ -48,6 +49,33 @@ def test_a_dashboard_is_one_by_grafanas_own_schema(name: str) -> None:
     assert json.loads(json.dumps(read, cls=JSONEncoder)) == json.loads(text)
     assert len(text) <= MOST_BYTES
     assert 8 <= len(read.uid or "") <= 40
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("", None),
+        ("unites: s", TypeError),
+        ("limits: {nothing: red}", KeyError),
+        ("limits: {degraded: red}", None),
+    ],
+)
+def test_a_panel_has_only_keys_and_objectives_that_there_are(
+    line: str, error: type[Exception] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "HERE", tmp_path)
+    panel = f"{{title: Load, says: What JOBS take., unit: s, queries: {{'': sum(JOBS)}}, {line}}}"
+    rows = (
+        f"title: B\nsays: b\nterms: {{JOBS: PROCESSES}}\nrows:\n- title: R\n  panels: [{panel}]\n"
+    )
+    (tmp_path / "b.yaml").write_text(rows)
+    if error is not None:
+        with pytest.raises(error):
+            reading.board("b", slo.read())
+        return
+    (made,) = reading.board("b", slo.read()).panels
+    assert made.queries[0].expr == f"sum({reading.PROCESSES})"
+    assert line == "" or made.limits == {slo.read().slos["degraded"].allowed: "red"}
 
 
 @pytest.mark.parametrize("name", BOARDS)

@@ -58,7 +58,9 @@ ROWS: Mapping[str, Sequence[str]] = {
     "Milvus's disk": ["full-disks: engine"],
     "A slow network": ["proxy"],
     "Five times the load": ["overload"],
-    "Cameras": ["watches", "one-process-watches", "processes: vision", "processes: vision-worker"],
+    "Cameras": [
+        *("watches", "one-process-watches", "processes: vision", "processes: vision-worker"),
+    ],
     "Frames of watches": [],  # tests/wire/test_vision_snapshots.py
     "Objects can't be found, or pieces not inspected": [],  # tests/wire/test_vision_inspection.py
     "The event log": [],  # tests/wire/test_event_log.py

@@ -115,7 +115,7 @@ def test_the_network_lets_it_call_its_peers_and_its_tables_alone(made: list[Docu
         ("vision", "gateway", 8605), ("vision", "all", 8605),
         *(("embedder", name, 8601) for name in PARTS),
         *(("retriever", name, 8602) for name in PARTS),
-        ("ranker", "vision", 8603),
+        ("ranker", "vision", 8603), ("all", "vision", 8603),
     }  # fmt: skip
     outgoing = {flow for flow in flows(made, "egress", "to") if "vision" in str(flow)}
     assert outgoing == {

@@ -30,7 +30,7 @@ PLACE = "<u2"
 _NOT_KEPT = frozenset(
     {
         *("catalog_id", "request_id", "language_code", "shopper", "session_id", "candidates"),
-        *("top_k", "explain", "reason_top_k", "photo_vectors", "record", "history_token"),
+        *("top_k", "explain", "reason_top_k", "record", "history_token"),
     }
 )
 _ARRANGED_BY = ("category_paths", "brands")
@@ -93,8 +93,6 @@ def _keep_request(
     if ranked.state.anchors:
         kept.anchors.product_ids.extend(ranked.state.anchors)
     kept.time_micros = query.now_micros
-    if request.HasField("photo_vectors"):
-        kept.photo_vectors.space_version = request.photo_vectors.space_version
     _keep_columns(kept.candidates, request, ranked.arranged)
 
 

@@ -101,7 +101,6 @@ class FakeEmbedder:
                 for place in range(len(kept))
             ],
             views=2 * len(kept),
-            truncated=len(found) > most,
             work=0.001,
         )
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -18,7 +19,7 @@ from playwright.async_api import Browser, Page, expect
 from sightline_client import Event, EventType, SightlineClient
 from sightline_client.values.catalogs import SteeredBy
 from tests.engines import ROOT, free_port
-from tests.pages import browsing, tab
+from tests.pages import Keyboard, Mouse, browsing, tab
 from tests.waiting import SECONDS, until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.full]
@@ -227,41 +228,64 @@ async def first(page: Page, address: str) -> str:
     return await page.locator(".cards li").first.inner_text()
 
 
-async def test_a_merchandisers_day(page: Page, address: str, client: SightlineClient) -> None:
-    shelf = f"{address}/shelf?scene={SCENE}&size=6"
-    await page.goto(shelf)
+@pytest.mark.parametrize("hand", [Mouse, Keyboard])
+async def test_a_merchandisers_day(
+    page: Page, address: str, client: SightlineClient, hand: type[Mouse | Keyboard]
+) -> None:
+    user = hand(page)
+    title = (await client.get_product(MISSING)).title
+    await user.follow("header a[href='/shelf']")
+    await user.pick("#scene", SCENE)
+    await user.follow("form:has([value=show]) button.main")
     await expect(page.locator("#by-files")).to_be_visible(timeout=PATIENCE)
-    await press(page, "Copy them into the record")
-    await press(page, "Let the record steer the catalog")
-    await expect(page.locator("[data-handle]")).to_have_count(6, timeout=PATIENCE)
+    await user.follow("form:has([value=copy]) button")
+    await user.follow("form:has([value=steer]) button")
+    await expect(page.locator("[data-handle]")).to_have_count(12, timeout=PATIENCE)
+    shelf = page.url
 
     # Why is a wine missing?
-    await page.goto(f"{address}/why?scene={SCENE}&size=6&why={MISSING}")
+    await user.follow("header a[href='/']")
+    await user.type("#scene", SCENE)
+    await user.type("#size", "6")
+    await user.follow("button.main")
+    await user.type("#missing", MISSING)
+    await user.follow(".missing button")
     await expect(page.locator(".steps .lost")).to_have_count(1, timeout=PATIENCE)
 
     # Pin it, and see the effect.
     await page.goto(shelf)
-    await page.fill(".missing [name=subject]", MISSING)
-    await press(page, "Pin")
+    await user.type(".missing [name=subject]", MISSING)
+    await user.follow(".missing [value=pin]")
     first_card = page.locator("[data-card]").first
     await expect(first_card).to_contain_text(MISSING, timeout=PATIENCE)
     assert MISSING not in await first(page, address), "it is a draft"
-    await page.goto(f"{address}/shelf/compare?scene={SCENE}")
-    await page.select_option("#kind", "user")
-    await page.fill("#shoppers", SHOPPERS)
-    await press(page, "Compare")
-    await expect(page.locator(".sides-by-side")).not_to_have_count(0, timeout=PATIENCE)
-    changed = await page.locator(".sides-by-side").count()
-    assert changed >= 6, "five shoppers and a visitor"
-
-    # Schedule it, publish it, and undo that.
     await page.goto(shelf)
-    await page.click(".rules summary >> nth=0")
-    await page.fill(".rules [name=end]", "2099-12-26T00:00")
-    await press(page, "Change the rule")
-    await expect(page.locator(".rules").first).to_contain_text("2099-12-26", timeout=PATIENCE)
-    await page.fill("label:has-text('published version') [name=comment]", "for Christmas")
-    await press(page, "Publish the draft")
+    await user.follow("a[href^='/shelf/compare']")
+    await user.pick("#kind", "user")
+    await user.type("#shoppers", SHOPPERS)
+    await user.follow("button.main")
+    sides = page.locator(".sides-by-side")
+    await expect(sides).not_to_have_count(0, timeout=PATIENCE)
+    assert await sides.count() >= 6, "five shoppers and a visitor"
+    for shopper in (await sides.all())[:6]:
+        before, after = [await each.inner_text() for each in await shopper.locator("ol").all()]
+        assert title in after.partition("\n")[0]
+        assert title not in before
+
+    # Plan it, and cancel that.
+    await page.goto(shelf)
+    await user.at("[name=at]", datetime.now(UTC) + timedelta(days=30))
+    await user.follow("form:has([name=at]) button")
+    planned = page.locator("section:has(> #versions)")
+    await expect(planned).to_contain_text("Version 2 is published on", timeout=PATIENCE)
+    assert MISSING not in await first(page, address), "its time has not come"
+    await page.goto(shelf)
+    await user.follow("form:has([value=cancel]) button")
+    await expect(planned).not_to_contain_text("is published on", timeout=PATIENCE)
+
+    # Publish it, and undo that.
+    await user.type("form:has([name=at]) [name=comment]", "for Christmas")
+    await user.follow("form:has([name=at]) button")
     await expect(page.locator("#versions + ol")).to_contain_text("for Christmas", timeout=PATIENCE)
 
     async def shown() -> bool:
@@ -269,7 +293,7 @@ async def test_a_merchandisers_day(page: Page, address: str, client: SightlineCl
 
     await until(shown)
     await page.goto(shelf)
-    await press(page, "Publish version 1 again")
+    await user.follow("#versions + ol form button")
 
     async def gone() -> bool:
         return not await shown()

@@ -8,11 +8,12 @@ import re
 import sys
 import tomllib
 import zipfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
@@ -26,6 +27,7 @@ from sightline.common.v1 import answer_pb2, job_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from tests import pages
+from tests.console_pages import SCREENS as OF_SCREENS
 from tests.engines import free_port
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import status, wine
@@ -57,13 +59,20 @@ SCREENS = {
     "shelf, with a wrong filter": "/shelf?scene=home&filter=price+%3C",
     "before and after": "",
     "synonyms": "/synonyms",
+    "two drafts": "",
+    "steered by files": "",
     "import": "/import",
+    "columns of a file": "",
+    "rejected rows": "",
     "products without a photo": "/import/undecided",
     "doubtful categories": "/import/undecided?list=category",
     "one picture": "/import/undecided?list=alike",
     "sign in": "/sign-in?ended=1",
     "not found": "/nowhere",
 }
+"""Name → address; empty: `BY_FORM` leads there. All looks at pages are at each of them."""
+WITHOUT_PAGE = {"/import/{task_id}/rejected"}
+"""Paths of screens that are files."""
 SHOPPER = "a/b 'Zoë'"
 LANGUAGES = {"en": "en-GB", "zh": "zh-CN"}
 
@@ -211,10 +220,24 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     return pages.axe(tmp_path_factory.mktemp("axe"))
 
 
-@pytest.mark.parametrize(("language", "theme"), [*itertools.product(LANGUAGES, ("light", "dark"))])
-@pytest.mark.parametrize("width", [390, 1280])
+def _looks() -> Iterator[Any]:
+    """Yield a language, a theme and a width, of which each two are together in one that is not left
+    to `make full`."""
+    for way in itertools.product(("en", "zh"), ("light", "dark"), (1280, 390)):
+        is_rare = (way[0] == "zh") ^ (way[1] == "dark") ^ (way[2] == 390)
+        marks = (pytest.mark.full,) if is_rare else ()
+        yield pytest.param(*way, marks=marks, id="-".join(map(str, way)))
+
+
+@pytest.mark.parametrize(("language", "theme", "width"), [*_looks()])
 async def test_every_screen_is_accessible_and_fits(
-    browser: Browser, address: str, axe: str, language: str, theme: Any, width: int
+    browser: Browser,
+    address: str,
+    gateway: FakeGateway,
+    axe: str,
+    language: str,
+    theme: Any,
+    width: int,
 ) -> None:
     options = {
         "locale": LANGUAGES[language],
@@ -223,25 +246,65 @@ async def test_every_screen_is_accessible_and_fits(
     }
     async with tab(browser, address, **options) as watched:
         await watched.page.add_init_script(axe)
-        for name, path in SCREENS.items():
-            await (watched.open(path) if path else BY_FORM[name](watched))
+        for name in SCREENS:
+            await show(watched, gateway, name)
             for closed in await watched.page.locator("summary").all():
                 await closed.click()
             spoken = await watched.page.get_attribute("html", "lang")
             assert spoken == ("zh-Hans" if language == "zh" else "en")
-            await fits_and_is_accessible(watched.page, name, width)
+            assert await watched.page.evaluate("document.documentElement.scrollWidth") <= width
+            serious = await watched.page.evaluate(pages.SERIOUS)
+            assert not serious, (name, serious)
 
 
-async def test_every_screen_fits_at_twice_its_size(browser: Browser, address: str) -> None:
+async def show(watched: Watched, gateway: FakeGateway, name: str) -> None:
+    """Open a page of the table."""
+    if name in BY_FORM:
+        await BY_FORM[name](watched, gateway)
+    else:
+        await watched.open(SCREENS[name])
+
+
+async def test_every_screen_fits_at_twice_its_size(
+    browser: Browser, address: str, gateway: FakeGateway
+) -> None:
     """A browser's zoom of 200% halves the width of a window in CSS pixels."""
-    window = {"width": 1280 // 2, "height": 800 // 2}
+    window, seen = {"width": 1280 // 2, "height": 800 // 2}, set[str]()
     async with tab(browser, address, viewport=window, device_scale_factor=2) as watched:
-        for name, path in SCREENS.items():
-            await (watched.open(path) if path else BY_FORM[name](watched))
+        for name in SCREENS:
+            await show(watched, gateway, name)
+            seen.add(urlsplit(watched.page.url).path)
             wide = await watched.page.evaluate("document.documentElement.scrollWidth")
             assert wide <= window["width"], name
             cut = await watched.page.evaluate(CUT)
             assert not cut, (name, cut)
+    paths = {each for some in OF_SCREENS.values() for each in some}
+    missing = {each for each in paths - WITHOUT_PAGE - seen if not _is_seen(each, seen - paths)}
+    assert not missing, "name a page of each path in SCREENS"
+
+
+def _is_seen(path: str, seen: set[str]) -> bool:
+    return any(
+        re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path)), each) for each in seen
+    )
+
+
+async def test_every_screen_shows_the_same_without_scripts(
+    browser: Browser, address: str, gateway: FakeGateway
+) -> None:
+    """Beside what only a script can do."""
+    shown: list[dict[str, set[str]]] = []
+    for scripts in (True, False):
+        found = dict[str, set[str]]()
+        async with tab(browser, address, java_script_enabled=scripts) as watched:
+            for name in SCREENS:
+                await show(watched, gateway, name)
+                text = await watched.page.inner_text("main")
+                found[name] = {line.strip() for line in text.splitlines()}
+        shown.append(found)
+    for name, lines in shown[0].items():
+        assert lines - shown[1][name] <= {"⠿"}, name
+        assert len(shown[1][name]) > 1, name
 
 
 CUT = """[...document.querySelectorAll("main button, main a.button, nav a")]
@@ -252,16 +315,32 @@ CUT = """[...document.querySelectorAll("main button, main a.button, nav a")]
 """Buttons whose text is cut, or that are beyond the edge of the window. Tables scroll apart."""
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["sign in", "catalogs", "synonyms"])
+PICTURED = (
+    *("sign in", "catalogs", "synonyms", "try it", "why, absent", "shelf", "before and after"),
+    *("import", "products without a photo", "results", "a shopper", "models and indexes", "health"),
+)
+"""Pages whose looks are compared."""
+NARROW = [each for each in PICTURED if each not in ("import", "products without a photo")]
+"""Those of which fonts move little on a phone, too."""
+LOOKS: Mapping[str, Any] = {
+    "light": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
+    "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "look"),
+    [*itertools.product(PICTURED, ("light", "dark")), *itertools.product(NARROW, ("phone",))],
+)
 async def test_a_page_looks_as_it_did(
-    browser: Browser, address: str, name: str, theme: Any
+    browser: Browser, address: str, gateway: FakeGateway, name: str, look: str
 ) -> None:
     """RENEW_PICTURES=1 stores what is seen, to be looked at and committed."""
-    async with tab(browser, address, viewport=WINDOW, color_scheme=theme) as watched:
-        await watched.open(SCREENS[name])
+    async with tab(browser, address, **LOOKS[look]) as watched:
+        await show(watched, gateway, name)
         seen = _small(await watched.page.screenshot())
-        stored = PICTURES / f"{name.replace(' ', '-')}-{theme}.png"
+        stored = PICTURES / f"{re.sub('[^a-z]+', '-', name)}-{look}.png"
         if os.environ.get("RENEW_PICTURES"):
             seen.save(stored)
         with Image.open(stored) as former:
@@ -274,7 +353,6 @@ async def test_a_page_looks_as_it_did(
         assert _difference(plain, seen) > 2 * MOST_DIFFERENCE  # a lost style is seen
 
 
-WINDOW: Any = {"width": 1280, "height": 800}
 PICTURES = Path(__file__).parent / "pictures"
 MOST_DIFFERENCE = 3.0
 """Mean difference of values from 0 to 255."""
@@ -283,7 +361,7 @@ MOST_DIFFERENCE = 3.0
 def _small(png: bytes) -> Image.Image:
     """Return a picture in which lines of text are grey: fonts differ between machines."""
     with Image.open(io.BytesIO(png)) as image:
-        return image.convert("L").resize((160, 100), Image.Resampling.BOX)
+        return image.convert("L").reduce(8)
 
 
 def _difference(one: Image.Image, other: Image.Image) -> float:
@@ -291,51 +369,7 @@ def _difference(one: Image.Image, other: Image.Image) -> float:
     return float(np.abs(np.subtract(*pixels)).mean())
 
 
-async def fits_and_is_accessible(page: Page, name: str, width: int) -> None:
-    """Look at an open page, with axe."""
-    assert await page.evaluate("document.documentElement.scrollWidth") <= width, name
-    serious = await page.evaluate(pages.SERIOUS)
-    assert not serious, (name, serious)
-
-
-@pytest.mark.parametrize(("language", "theme"), [("en", "dark"), ("zh", "light")])
-async def test_pages_that_follow_a_form_are_accessible_and_fit(
-    browser: Browser, address: str, axe: str, gateway: FakeGateway, language: str, theme: Any
-) -> None:
-    options = {"locale": LANGUAGES[language], "color_scheme": theme}
-    small = {"width": 390, "height": 800}
-    async with tab(browser, address, viewport=small, **options) as watched:
-        page = watched.page
-        await page.add_init_script(axe)
-        await watched.open("/shelf?scene=home")
-        await page.fill("#toml", f"views = 9\n{PIN}")
-        conflict = status(code_pb2.ABORTED, "changed", reason="ETAG_MISMATCH")
-        gateway.fail("WriteSceneDraft", conflict)
-        await page.click("#toml ~ button")
-        await page.wait_for_selector(".hunk")
-        await fits_and_is_accessible(page, "two drafts", 390)
-        gateway.steered_by = 1
-        await watched.open("/shelf?scene=home")
-        await fits_and_is_accessible(page, "steered by files", 390)
-        gateway.steered_by = 2
-        await watched.open("/import")
-        rows = b"Nr;Name;Preis;Farbe\nw1;Rot;12,50;rot\nw2;Other;7;\n"
-        gateway.refused["w2"] = status(code_pb2.INVALID_ARGUMENT, "bad", reason="PRODUCT_INVALID")
-        file = {"name": "wines.csv", "mimeType": "text/csv", "buffer": rows}
-        await page.set_input_files("#file", file)
-        await page.click("button.main")
-        await page.wait_for_selector("#c1")
-        await page.fill("#currency", "EUR")
-        await page.click(".ask button")
-        await page.wait_for_selector(".cards")
-        await fits_and_is_accessible(page, "columns of a file", 390)
-        await page.click("button.main")
-        await page.wait_for_selector("#rows")
-        await fits_and_is_accessible(page, "rejected rows", 390)
-    assert gateway.products["w1"].title == "Rot"
-
-
-async def find_shopper(watched: Watched) -> None:
+async def find_shopper(watched: Watched, _gateway: FakeGateway) -> None:
     """Open the page of a shopper, which no address names."""
     await watched.open("/shopper")
     await watched.page.fill("#shopper", SHOPPER)
@@ -343,7 +377,7 @@ async def find_shopper(watched: Watched) -> None:
     await watched.page.wait_for_url("**/shopper?of=*")
 
 
-async def compare(watched: Watched) -> None:
+async def compare(watched: Watched, _gateway: FakeGateway) -> None:
     """Open the comparison of two shoppers, which no address names."""
     await watched.open("/shelf/compare?scene=home")
     await watched.page.fill("#shoppers", "ann ben")
@@ -351,7 +385,7 @@ async def compare(watched: Watched) -> None:
     await watched.page.wait_for_url("**/shelf/compare?*group=*")
 
 
-async def compare_models(watched: Watched) -> None:
+async def compare_models(watched: Watched, _gateway: FakeGateway) -> None:
     """Open the comparison of two models for two shoppers."""
     await watched.open("/models/compare?after=m1&scene=home")
     await watched.page.fill("#shoppers", "ann Zoë")
@@ -359,12 +393,61 @@ async def compare_models(watched: Watched) -> None:
     await watched.page.wait_for_url("**/models/compare?*group=*")
 
 
-BY_FORM = {
+async def two_drafts(watched: Watched, gateway: FakeGateway) -> None:
+    """Open the page that merges a draft with that of another person."""
+    await watched.open("/shelf?scene=home")
+    await watched.page.fill("#toml", f"views = 9\n{PIN}")
+    gateway.fail("WriteSceneDraft", status(code_pb2.ABORTED, "changed", reason="ETAG_MISMATCH"))
+    await watched.page.click("#toml ~ button")
+    await watched.page.wait_for_selector(".hunk")
+
+
+async def by_files(watched: Watched, gateway: FakeGateway) -> None:
+    """Open the shelf of a catalog that files steer."""
+    gateway.steered_by = 1
+    await watched.open("/shelf?scene=home")
+    gateway.steered_by = 2
+
+
+async def columns(watched: Watched, _gateway: FakeGateway) -> None:
+    """Open the columns of a file."""
+    rows = b"Nr;Name;Preis;Farbe\nw1;Rot;12,50;rot\nw2;Other;7;\n"
+    await watched.open("/import")
+    file = {"name": "wines.csv", "mimeType": "text/csv", "buffer": rows}
+    await watched.page.set_input_files("#file", file)  # type: ignore[arg-type]
+    await watched.page.click("button.main")
+    await watched.page.wait_for_selector("#c1")
+    await watched.page.fill("#currency", "EUR")
+    await watched.page.click(".ask button")
+    await watched.page.wait_for_selector(".cards")
+
+
+async def rejected_rows(watched: Watched, gateway: FakeGateway) -> None:
+    """Open the end of an import of which a row was rejected."""
+    gateway.refused["w2"] = status(code_pb2.INVALID_ARGUMENT, "bad", reason="PRODUCT_INVALID")
+    await columns(watched, gateway)
+    async with watched.page.expect_navigation():
+        await watched.page.click("button.main")
+
+    async def ended() -> bool:
+        await watched.page.reload()
+        return await watched.page.locator("#rows").count() > 0
+
+    await until(ended)
+    del gateway.refused["w2"]
+    assert gateway.products.pop("w1").title == "Rot"
+
+
+BY_FORM: Mapping[str, Callable[[Watched, FakeGateway], Awaitable[None]]] = {
     "a shopper": find_shopper,
     "before and after": compare,
     "two models, for shoppers": compare_models,
+    "two drafts": two_drafts,
+    "steered by files": by_files,
+    "columns of a file": columns,
+    "rejected rows": rejected_rows,
 }
-"""Screens that a form leads to."""
+"""Pages that a form leads to."""
 
 
 async def test_pages_in_chinese_have_no_english_words_of_ours(
@@ -459,7 +542,7 @@ async def test_changes_are_made_by_keys_alone(
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/models?done=promote-model")
         assert gateway.requests["PromoteModel"][-1].model_version == "m1"
-        await find_shopper(watched)
+        await find_shopper(watched, gateway)
         await page.focus("summary:text-is('Erase this shopper')")
         await page.keyboard.press("Enter")
         await page.focus("#typed")

@@ -11,20 +11,20 @@ import tomllib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+from urllib.parse import urljoin
 
 import pytest
 from google.rpc import code_pb2
-from playwright.async_api import Browser, FileChooser, Page
+from playwright.async_api import Browser
 
 from tests import pages
 from tests.console_pages import SCREENS
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import status
-from tests.waiting import until
+from tests.pages import Keyboard
 from tests.wire.test_console import (
     LANGUAGES,
     SHOPPER,
-    Watched,
     address,
     axe,
     browser,
@@ -40,80 +40,19 @@ pytestmark = [
     pytest.mark.when("client", "console", "protos", "tests/wire"),
 ]
 
-MOST_TABS = 150
-"""Keys that a user presses at most to come from the top of a page to what they want."""
 WINDOWS: Mapping[str, Mapping[str, Any]] = {
     "phone": {"viewport": {"width": 390, "height": 800}},
     "desk": {"viewport": {"width": 1280, "height": 800}},
     "zoom": {"viewport": {"width": 640, "height": 400}, "device_scale_factor": 2},
 }
 """A browser's zoom of 200% halves the width of a window in CSS pixels."""
-FOCUSED = """(wanted) => {
-  const at = document.activeElement;
-  if (!at || at === document.body || !at.matches(wanted)) return "";
-  const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(at);
-  const seen = outlineStyle !== "none" && parseFloat(outlineWidth) > 0 || boxShadow !== "none";
-  return seen || at.type === "file" ? "seen" : "not seen";
-}"""
-"""Says whether the focus is at what is wanted, and whether a user sees that."""
 
 
 @dataclass
-class Hands:
-    """A user who has a keyboard alone."""
+class Hands(Keyboard):
+    """A user who has a keyboard alone, before a gateway."""
 
-    watched: Watched
     gateway: FakeGateway
-
-    @property
-    def page(self) -> Page:
-        return self.watched.page
-
-    async def reach(self, wanted: str) -> None:
-        """Go on by Tab until the focus is at an element of this selector."""
-        for _ in range(MOST_TABS):
-            await self.page.keyboard.press("Tab")
-            if found := await self.page.evaluate(FOCUSED, wanted):
-                assert found == "seen", f"{wanted}: the focus is not to be seen"
-                return
-        raise AssertionError(f"{wanted} is not reached by Tab")
-
-    async def press(self, wanted: str) -> None:
-        """Press a button or link on the same page."""
-        await self.reach(wanted)
-        await self.page.keyboard.press("Enter")
-
-    async def follow(self, wanted: str, key: str = "Enter") -> None:
-        """Press what leads to another page."""
-        await self.reach(wanted)
-        async with self.page.expect_navigation():
-            await self.page.keyboard.press(key)
-
-    async def type(self, wanted: str, text: str) -> None:
-        """Replace the text of a field."""
-        await self.reach(wanted)
-        await self.page.keyboard.press("Control+A")
-        await self.page.keyboard.type(text)
-
-    async def choose(self, wanted: str, name: str, content: bytes) -> None:
-        """Choose a file, whose dialog a key opens."""
-        await self.reach(wanted)
-        chosen = {"name": name, "mimeType": "text/csv", "buffer": content}
-        choosers = list[FileChooser]()
-
-        def keep(chooser: FileChooser) -> None:  # Playwright takes no method of a list
-            choosers.append(chooser)
-
-        self.page.once("filechooser", keep)
-
-        async def opened() -> bool:
-            # Again, as a user would: a busy browser drops keys before the page's first frame.
-            await self.page.keyboard.press("Space")
-            await self.page.wait_for_timeout(500)
-            return bool(choosers)
-
-        await until(opened)
-        await choosers[0].set_files(chosen)  # type: ignore[arg-type]
 
     def asked(self, method: str) -> Any:
         """Return the last request of a method."""
@@ -150,7 +89,7 @@ async def why(hands: Hands) -> None:
 
 async def shelf(hands: Hands) -> None:
     """Move a product to another place, and publish that."""
-    await hands.page.goto(f"{hands.watched.address}/shelf?scene=home")
+    await hands.page.goto(urljoin(hands.page.url, "/shelf?scene=home"))
     await hands.reach("[data-place='3'] [data-handle]")
     await hands.page.keyboard.press("ArrowUp")
     async with hands.page.expect_navigation(url="**#shelf"):
@@ -272,7 +211,7 @@ async def test_a_flow_is_walked_by_keys_alone(
     options = {"locale": LANGUAGES[language], "color_scheme": theme, **WINDOWS[window]}
     async with tab(browser, address, **options) as watched:
         await watched.page.add_init_script(axe)
-        hands = Hands(watched, gateway)
+        hands = Hands(watched.page, gateway)
         await watched.open("/sign-in")
         await hands.follow(f"header a[href='{SCREENS[screen][0]}']")
         await FLOWS[screen](hands)

@@ -29,20 +29,7 @@ __all__ = ["exact_rows", "shop"]  # fixtures
 
 ADDRESS = "http://127.0.0.1:8695"
 WHOLE, PART, NOTHING = "whole", "part", "-"
-SEEN = """
-screen    read   events  catalog  models  privacy  operate  inspect  detect  watch  merchandise
-Try it    whole  -       -        -       -        -        -        -       -      -
-Why       whole  -       -        -       -        -        -        -       -      -
-Shelf     -      -       part     part    -        part     -        -       -      part
-Synonyms  -      -       whole    whole   -        whole    -        -       -      whole
-Import    whole  whole   whole    whole   whole    whole    whole    whole   whole  whole
-Results   -      -       -        whole   -        -        -        -       -      -
-Shopper   -      -       -        -       whole    -        -        -       -      -
-Models    -      -       part     part    part     part     -        -       -      -
-Health    part   -       part     part    -        part     -        -       -      -
-Catalogs  -      -       whole    -       -        whole    -        -       -      -
-"""
-"""Parts of each screen that a key of one role sees. A key of several sees what any of them does."""
+PAGE = (Path(__file__).parents[2] / "docs/operate/access.md").read_text("utf-8")
 STEERS = "catalog operate merchandise"
 MAY: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -113,9 +100,12 @@ FILE = b"id,title\nby-hand,By hand\n"
 
 
 def table() -> dict[str, dict[str, str]]:
-    """Return what each role sees, by screen."""
-    head, *rows = [line.rsplit(None, len(Role)) for line in SEEN.strip().splitlines()]
-    return {row[0].strip(): dict(zip(head[1:], row[1:], strict=True)) for row in rows}
+    """Return the parts of each screen that a key of one role sees, as the page of access says."""
+    text = PAGE[PAGE.index("| screen |") :].partition("\n\n")[0]
+    head, _rule, *rows = [
+        [cell.strip("` ") for cell in line.strip("|").split("|")] for line in text.splitlines()
+    ]
+    return {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in rows}
 
 
 def test_each_screen_role_and_change_has_its_place() -> None:

@@ -20,7 +20,7 @@ from tests.peer_stubs import peer_stub
 from tests.stores import Stores
 from vision.__main__ import bindings
 from vision.record import Record
-from vision.settings import VisionSettings
+from vision.settings import VisionServerSettings
 from vision.wiring import MIGRATIONS, Parts, database, sales_counts
 
 NOWHERE = "127.0.0.1:9"
@@ -36,7 +36,7 @@ class VisionShop:
     db: Database
     parts: Parts
     offered: Sequence[Binding]
-    settings: VisionSettings
+    settings: VisionServerSettings
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -84,7 +84,7 @@ async def seeing(
     before = dict(os.environ)
     os.environ.update(environment)
     try:
-        settings = VisionSettings(port=0)
+        settings = VisionServerSettings(port=0)
     finally:
         os.environ.clear()
         os.environ.update(before)

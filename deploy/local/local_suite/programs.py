@@ -287,7 +287,8 @@ def _services(
         settings = _vision(data, address) | registry[VISION]
         keys = (_webhook_key(data),)
         # All of its methods are public ones.
-        server = service(VISION, "gateway.v1.WatchService", settings, *keys)
+        calling = {**settings, "VISION_RANKER_TARGET": address["ranker"]}
+        server = service(VISION, "gateway.v1.WatchService", calling, *keys)
         seeing = (server, worker(VISION, settings))
     return (
         service(
@@ -429,7 +430,6 @@ def _vision(data: Path, address: Mapping[str, str]) -> dict[str, str]:
         "VISION_PHOTOS_URL": str(data / VISION / "photos"),
         "VISION_BACKUPS": str(data / VISION / "backups"),
         "VISION_EMBEDDER_TARGET": address["embedder"],
-        "VISION_RANKER_TARGET": address["ranker"],
         "VISION_WEBHOOK_KEYS_FILE": str(_webhook_key(data)),
     }
 

@@ -39,7 +39,7 @@ from tests.fuzz.surface import named
 
 PRODUCTS: Final = 5_000
 ATTRIBUTES: Final = 30
-SERVICES: Final = ("gateway", "embedder", "retriever", "ranker")
+SERVICES: Final = ("gateway", "embedder", "retriever", "ranker", "vision")
 DEADLINE_SECONDS: Final = 10.0
 ATTACKERS: Final = 8
 CALM: Final = "calm"

@@ -8,15 +8,22 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
+import grpc
+import httpx
 import pytest
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import code_pb2
 
+from servicekit.rpc import owned
 from sightline_client import SightlineClient
+from sightline_client.errors import Failure, make
+from sightline_client.transport.calls import Calls
 from sightline_console.pages.rendering import Pages
-from sightline_console.screens import scene_text
+from sightline_console.screens import pairs, scene_text
+from sightline_console.screens.undecided_groups import LISTS
 from sightline_console.screens.visit import Console
 from sightline_console.web import key
+from tests import virtual_time
 from tests.console_pages import SCREENS, PageForm, forms, texts
 from tests.engines import free_port
 from tests.fakes.gateway import FakeGateway
@@ -39,11 +46,15 @@ AT: Mapping[str, str] = {
 """Screen → its address. That of a shopper is one that a form leads to."""
 CALLS_NOTHING = {"Import"}
 """Screens that call the suite once a form is sent."""
-BY_SECTIONS = {"Results", "Shopper", "Models", "Catalogs"}
-"""Screens whose sections come from calls of their own: what one says leaves the others."""
 MOST_CALLS, MOST_BYTES = 10, 400_000
 """Calls of one method, and bytes, of a page."""
 MILLION = 1_000_000
+METHODS = {
+    method.input_type.full_name: method.output_type
+    for service in owned.public_services()
+    for method in service.methods
+}
+"""Name of a request → type of its answer."""
 ENDED = status(code_pb2.UNAUTHENTICATED, "who?", reason="TOKEN_EXPIRED")
 
 
@@ -79,15 +90,43 @@ def nothing(method: Any) -> Any:
     return GetMessageClass(method.output_type)()
 
 
-@pytest.mark.parametrize("screen", [each for each in SCREENS if each not in CALLS_NOTHING])
-async def test_a_suite_that_is_slow_is_told(screen: str) -> None:
-    with UniformGateway(sound) as gateway:
-        async with consoled(gateway.target, 0.5) as web:
-            at = await address(web, screen)
-            gateway.delay = 1.0
-            page = await web.open(at)
-            assert "takes too long" in page.text
-            assert page.status_code == (200 if screen in BY_SECTIONS else 504)
+SECONDS = 10.0
+"""Of a call, as by default."""
+MORE = {"/shelf/compare?scene=home": pairs.SECONDS, "/models/compare?after=wine": pairs.SECONDS}
+"""Pages that answer recent requests twice → further seconds."""
+PATHS = [*AT.values(), *MORE, *(f"/import/undecided?list={each}" for each in LISTS)]
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+@pytest.mark.parametrize("at", PATHS)
+def test_a_page_of_a_slow_suite_comes_within_its_time(
+    at: str, hangs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls are not answered at all, or just before their deadlines."""
+    is_slow = False
+
+    async def call(_self: Calls, _method: Any, request: Any, timeout: float) -> Any:  # noqa: ASYNC109
+        if is_slow:
+            await asyncio.sleep(timeout if hangs else 0.9 * timeout)
+        if is_slow and hangs:
+            raise make(Failure(grpc.StatusCode.DEADLINE_EXCEEDED, "slow"))
+        made = filled(METHODS[request.DESCRIPTOR.full_name], "wine")
+        if "next_page_token" in made.DESCRIPTOR.fields_by_name:
+            made.next_page_token = "more"
+        return made
+
+    async def opened() -> tuple[httpx.Response, float]:
+        nonlocal is_slow
+        async with consoled("127.0.0.1:1", SECONDS) as web:
+            path = await address(web, "Shopper") if at == AT["Shopper"] else at
+            since, is_slow = asyncio.get_running_loop().time(), True
+            return await web.open(path), asyncio.get_running_loop().time() - since
+
+    monkeypatch.setattr(Calls, "__call__", call)
+    (page, seconds), _all = virtual_time.run(opened())
+    assert seconds <= 2 * SECONDS + MORE.get(at, 0.0)
+    assert page.status_code in (200, 504), page.text
+    assert not hangs or "takes too long" in page.text or at == AT["Import"]
 
 
 async def test_a_gateway_that_is_gone_is_told_on_each_screen_with_a_way_to_try_again() -> None:
@@ -118,13 +157,13 @@ async def test_a_suite_that_has_nothing_is_shown(screen: str) -> None:
 async def test_a_page_of_a_million_products_has_the_size_of_any_other(screen: str) -> None:
     """Answers count a million of everything, and name a further page of products."""
 
-    def make(method: Any) -> Any:
+    def answered(method: Any) -> Any:
         found = filled(method.output_type, "wine", numbers=MILLION)
         if method.name in ("Recommend", "List", "ListProducts"):
             found.next_page_token = "more"
         return found
 
-    with UniformGateway(make) as gateway:
+    with UniformGateway(answered) as gateway:
         async with consoled(gateway.target) as web:
             page = await web.open(await address(web, screen))
         calls = gateway.calls
@@ -146,32 +185,45 @@ async def test_a_million_products_are_counted_and_looked_through_page_by_page() 
     assert len(gateway.requests["Recommend"]) == 2
 
 
-@pytest.mark.parametrize("screen", SCREENS)
-async def test_what_is_typed_outlives_the_session(screen: str) -> None:
-    """Type in each field of each form that is sent, end the session, and look for it."""
-    ends = [False]
+FAILURES = {
+    "session ended": (ENDED, 401),
+    "gone": (status(code_pb2.UNAVAILABLE, "no", reason="RETRIEVER_UNAVAILABLE"), 503),
+    "slow": (status(code_pb2.DEADLINE_EXCEEDED, "slow"), 504),
+    "denied": (status(code_pb2.PERMISSION_DENIED, "no", reason="ROLE_MISSING"), 403),
+    "at once": (status(code_pb2.RESOURCE_EXHAUSTED, "busy", reason="QUOTA_EXHAUSTED"), 429),
+}
+"""What happens to the suite → its status, and that of the page."""
 
-    def make(method: Any) -> Any:
-        return ENDED if ends[0] else sound(method)
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("screen", SCREENS)
+async def test_what_is_typed_outlives_a_failure(screen: str, failure: str) -> None:
+    """Type in each field of each form that is sent, let the suite fail, and look for it."""
+    fails, (said, expected) = [False], FAILURES[failure]
+
+    def answered(method: Any) -> Any:
+        return said if fails[0] else sound(method)
 
     async def looked(web: Browser) -> list[PageForm]:
-        ends[0] = False
+        fails[0] = False
         await web.send("/sign-in", {"key": "slk_mine"})
         return list(_posted((await web.open(await address(web, screen))).text))
 
-    with UniformGateway(make) as gateway:
+    with UniformGateway(answered) as gateway:
         async with consoled(gateway.target) as web:
             for place in range(len(await looked(web))):
                 form = (await looked(web))[place]
-                fields = {**form.fields, **{name: f"typed {name}" for name in form.typed}}
+                typed = {name: f"typed-{name}" for name in form.typed}
+                typed |= {"typed": "ann"} if form.act == "/shopper erase" else {}
+                fields = {**form.fields, **typed}
                 fields |= dict(each for each in form.buttons[:1] if each[0])
-                ends[0] = True
+                fails[0] = True
                 page = await web.web.post(form.action, data=fields, headers={"origin": ADDRESS})
                 if page.status_code == 303:  # the suite was not asked: the next page tells it
                     continue
-                assert page.status_code == 401, (form.act, page.text)
+                assert page.status_code == expected, (form.act, page.text)
                 shown = texts(page.text)
-                lost = [name for name in form.typed if f"typed {name}" not in shown]
+                lost = [name for name, text in typed.items() if text not in shown]
                 assert not lost, (form.act, lost)
 
 

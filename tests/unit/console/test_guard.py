@@ -5,9 +5,13 @@ import re
 import httpx
 import pytest
 
+from sightline_console.screens.application import SCREENS
 from sightline_console.screens.visit import Console
 from sightline_console.web.guard import known_hosts
 from tests.unit.console.conftest import ADDRESS, Browser, browser
+
+IDS = {"task_id": "t", "image_id": "x", "kind": "photo", "file_id": "f"}
+"""Parts of paths."""
 
 
 @pytest.mark.parametrize(
@@ -73,14 +77,28 @@ async def test_the_token_of_another_browser_is_not_taken(console: Console, web: 
     assert answer.status_code == 403
 
 
-@pytest.mark.parametrize("path", ["/", "/healthz", "/static/console.css", "/nowhere", "/photos/x"])
-async def test_every_answer_keeps_other_pages_out(web: Browser, path: str) -> None:
-    answer = await web.open(path)
-    policy = answer.headers["content-security-policy"]
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    assert answer.headers["x-frame-options"] == "DENY"
-    assert answer.headers["x-content-type-options"] == "nosniff"
+OTHERS = ("/healthz", "/static/console.css", "/static/nothing.js", "/nowhere")
+ROUTES = [(method, path.format(**IDS)) for method, path, _screen in SCREENS]
+
+
+@pytest.mark.parametrize(("method", "path"), [*ROUTES, *(("GET", each) for each in OTHERS)])
+async def test_every_answer_keeps_other_pages_out(web: Browser, method: str, path: str) -> None:
+    csrf = await web.csrf("/sign-in")
+    headers = {"origin": ADDRESS}
+    sent = {"data": {"csrf": csrf}} if method == "POST" else {}
+    for answer in (
+        await web.web.request(method, path, headers=headers, **sent),
+        await web.web.request(method, path, headers=headers),
+        await web.web.request(method, path, headers={"host": "evil.example"}),
+    ):
+        policy = answer.headers["content-security-policy"].split("; ")
+        assert {"default-src 'none'", "frame-ancestors 'none'"} <= {*policy}
+        assert "unsafe" not in "".join(policy)
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "same-origin"
+        for cookie in answer.headers.get_list("set-cookie"):
+            assert {"httponly", "samesite=strict"} <= {*cookie.lower().split("; ")}, cookie
 
 
 async def test_no_page_holds_a_script_or_a_style(web: Browser) -> None:

@@ -41,12 +41,14 @@ def book(
     sheet: str = "xl/worksheets/sheet1.xml",
     encoding: str = "utf-8",
     more: Mapping[str, str] = {},
+    relations: str = "",
+    book: str = "xl/workbook.xml",
 ) -> bytes:
     """Return a workbook. `before`: part → what comes before its first element. `more`: further
-    parts."""
+    parts. `relations`: further ones of the book, whose part is `book`."""
     head = f"<row>{CELL.format('id')}{CELL.format('title')}</row>"
     overrides = (
-        ("xl/workbook.xml", f"{PART}.sheet.main+xml"),
+        (book, f"{PART}.sheet.main+xml"),
         (sheet, f"{PART}.worksheet+xml"),
         ("xl/sharedStrings.xml", f"{PART}.sharedStrings+xml"),
     )
@@ -59,12 +61,12 @@ def book(
         + "".join(f'<Override PartName="/{name}" ContentType="{of}"/>' for name, of in overrides)
         + "</Types>",
         "_rels/.rels": f'<Relationships {RELATIONS}><Relationship Id="r1"'
-        f' Type="{OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-        "xl/workbook.xml": workbook,
-        "xl/_rels/workbook.xml.rels": f"<Relationships {RELATIONS}>"
+        f' Type="{OFFICE}/officeDocument" Target="{book}"/></Relationships>',
+        book: workbook,
+        f"{'/_rels/'.join(book.rsplit('/', 1))}.rels": f"<Relationships {RELATIONS}>"
         f'<Relationship Id="r1" Type="{OFFICE}/worksheet" Target="/{sheet}"/>'
         f'<Relationship Id="r2" Type="{OFFICE}/sharedStrings" Target="sharedStrings.xml"/>'
-        "</Relationships>",
+        f"{relations}</Relationships>",
         sheet: f"<worksheet {MAIN}><sheetData>{head}{rows}</sheetData></worksheet>",
         "xl/sharedStrings.xml": f"<sst {MAIN}>{texts}</sst>",
         **more,
@@ -134,6 +136,27 @@ BOMBS: Mapping[str, tuple[Callable[[], bytes], str]] = {
         lambda: book("".join(map(FAR.replace("XFD", "XF&#x44;").format, range(2, 3_000)))),
         "hides which cell is meant",
     ),
+    "elements beside rows": (
+        lambda: book(ROW + '<a b=""/>' * 600_000),
+        "over 500,000 elements beside rows, cells and texts",
+    ),
+    "elements beside texts": (
+        lambda: book(texts='<a b=""/>' * 600_000),
+        "over 500,000 elements beside rows, cells and texts",
+    ),
+    "elements in a row": (
+        lambda: book(ROW + f"<row>{'<c/>' * 300_000}</row>"),
+        "over 200,000 elements",
+    ),
+    "elements that no row ends": (
+        lambda: book(ROW + "<x>" + "<c/>" * 300_000 + "</x>"),
+        "over 200",
+    ),
+    "rows within a row": (
+        lambda: book(f"<row>{('<c/>' * 50_000 + '<row/>') * 10}</row>"),
+        "over 200,000 elements",
+    ),
+    "elements within one another": (lambda: book("<c>" * 300 + "</c>" * 300), "64 levels"),
     "a row of empty cells": (
         lambda: book(f"<row>{'<c/>' * 6_000_001}</row>"),
         "over 6,000,000 cells",
@@ -171,16 +194,54 @@ async def test_a_bomb_is_told_in_a_sentence_within_bounds(web: Browser, name: st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["cells of entities", "a million empty rows", "a million texts"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("cells of entities", "a million empty rows", "a million texts", "elements beside texts"),
+        *("elements in a row", "elements that no row ends", "rows within a row"),
+    ],
+)
 def test_a_bomb_takes_little_memory(name: str) -> None:
     content = BOMBS[name][0]()
     tracemalloc.start()
     try:
         with pytest.raises(product_files.FileUnread):
             product_files.preview("bomb.xlsx", content, product_files.Chosen())
-        assert tracemalloc.get_traced_memory()[1] < 32 * 2**20
+        assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.slow
+def test_what_stands_beside_rows_is_not_kept_in_memory() -> None:
+    """Of names that a sheet has, so that it is within all limits."""
+    rows = (f"{'<v/>' * 9_000}<row>{'<c/>' * 3_000}</row>") * 20
+    content = book(ROW + rows)
+    tracemalloc.start()
+    try:
+        found = product_files.preview("bomb.xlsx", content, product_files.Chosen())
+        assert tracemalloc.get_traced_memory()[1] < 16 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert len(found.rows) == 1
+
+
+def test_a_sheet_of_a_chart_is_not_read() -> None:
+    chart = f'<Relationship Id="r3" Type="{OFFICE}/chartsheet" Target="/xl/worksheets/sheet9.xml"/>'
+    sheets = SHEETS.replace("</sheets>", '<sheet name="C" sheetId="2" r:id="r3"/></sheets>')
+    content = book(
+        workbook=BOOK.replace(SHEETS, sheets),
+        more={"xl/worksheets/sheet9.xml": "<chartsheet><unclosed></chartsheet>"},
+        relations=chart,
+    )
+    assert len(product_files.preview("a.xlsx", content, product_files.Chosen()).rows) == 1
+
+
+def test_a_book_that_is_called_a_sheet_is_no_larger_than_a_book() -> None:
+    large = BOOK.replace("<sheets>", " " * (5 * 2**20) + "<sheets>")
+    content = book(workbook=large, book="xl/worksheets/book.xml")
+    with pytest.raises(product_files.FileUnread, match=r"book.xml has [0-9,]+ bytes unpacked"):
+        product_files.preview("a.xlsx", content, product_files.Chosen())
 
 
 def test_many_parts_that_are_large_together_are_not_looked_at(

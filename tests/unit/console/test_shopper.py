@@ -188,7 +188,7 @@ async def test_a_key_without_the_role_is_told_and_offered_nothing(
     assert "Store the decision" not in page
     sent = await done(web, "erase", typed=ID)
     assert sent.status_code == 403
-    assert "Your key does not allow this." in sent.text
+    assert "Your key does not allow this" in sent.text
 
 
 @pytest.mark.parametrize("fields", [{"shopper": " "}, {"do": "erase", "of": "gone", "typed": ID}])

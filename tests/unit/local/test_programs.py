@@ -13,7 +13,7 @@ from ranker.settings import WorkerSettings as RankerWorkerSettings
 from retriever.settings import RetrieverSettings
 from servicekit.config import ServiceSettings
 from sightline_console.cli import app
-from vision.settings import VisionSettings
+from vision.settings import VisionServerSettings, VisionSettings
 
 SEEING = {"vision", "vision-worker"}
 """The programs of the optional service."""
@@ -47,7 +47,7 @@ def test_vision_is_there_where_it_is_asked_for_and_nothing_names_it_elsewhere(
             given = programs[name].environment
             assert given["VISION_RETRIEVER_TARGET"] == "127.0.0.1:9002"
             assert given["VISION_EMBEDDER_TARGET"] == "127.0.0.1:9001"
-            assert given["VISION_RANKER_TARGET"] == "127.0.0.1:9003"
+        assert programs["vision"].environment["VISION_RANKER_TARGET"] == "127.0.0.1:9003"
         (key,) = programs["vision"].keys
         assert key == Path("/srv/data/vision/webhooks.key")
 
@@ -85,7 +85,7 @@ SETTINGS: dict[str, type[ServiceSettings]] = {
     "retriever-worker": RetrieverSettings,
     "ranker": RankerSettings,
     "ranker-worker": RankerWorkerSettings,
-    "vision": VisionSettings,
+    "vision": VisionServerSettings,
     "vision-worker": VisionSettings,
 }
 CALLED = {"embedder": 9001, "retriever": 9002, "ranker": 9003, "vision": 9005}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +28,7 @@ from vision.domain.catalog_keys import key_with
 from vision.domain.deliveries import Lane
 from vision.domain.watch_json import dumped_alert, dumped_state, dumped_watch
 from vision.domain.watch_state import WatchState
-from vision.domain.watches import Fault, FaultCondition, Watch, WatchRule
+from vision.domain.watches import Fault, FaultCondition, Watch, WatchPhoto, WatchRule
 from vision.move import Move, move
 from vision.record import Record
 from vision.record.moving import MOVED
@@ -297,12 +299,27 @@ async def test_numbers_of_alerts_never_go_back(shop: Shop) -> None:
     """Streams of alerts of watches that were deleted before the move go on."""
     record = Record(shop.target)
     await record.create_watch("default", Watch("own", rules=(DARK,)), [])
+    kept = WatchPhoto(image_id(REFERENCE), "image/jpeg", 1, 1)
+    await record.create_watch("default", Watch("shelf", rules=(DARK,)), [kept])
+    await record.delete_watch("default", "shelf")  # its photo is deleted in a few hours
     own = [replace(made_alert("own", n, n), alert_id=str(n)) for n in range(1, 31)]
     await record.restore_alerts("default", own)
     await record.delete_watch("default", "own")
     assert await move(shop.move(), ("default",), str)
     await record.restore_alerts("default", [replace(made_alert("shelf", 0, 0), alert_id="later")])
     assert await record.newest_alert("default") == 31
+    found = await record.watch_photo("default", image_id(REFERENCE))
+    assert found is not None
+    assert found.expire_micros == 0
+
+
+async def test_of_two_moves_at_once_one_moves_and_the_other_says_so(shop: Shop) -> None:
+    said = list[str]()
+    first, second = shop.move(), shop.move()
+    done = await asyncio.gather(*(move(m, ("default",), said.append) for m in (first, second)))
+    assert done == [True, True]
+    outcomes = Counter(json.loads(each)["outcome"] for each in said)
+    assert outcomes == {"moved": 2, "moved before": 2}
 
 
 def test_the_command_moves_and_can_be_repeated(

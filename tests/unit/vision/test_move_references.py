@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import json
@@ -27,8 +28,8 @@ from vision.domain.inspection import PatchMemory
 from vision.domain.references import DraftPhoto, ReferenceState
 from vision.inspection.files import ReferenceFiles
 from vision.inspection.references import References
-from vision.move import move_references, nothing
-from vision.move_references import ReferenceMove
+from vision.move import nothing
+from vision.move_references import ReferenceMove, move_references
 from vision.record import Record
 
 RING = KeyRing([b"k" * 32])
@@ -222,6 +223,12 @@ async def test_only_what_the_operators_keys_signed_is_moved(
     assert shop.outcomes() == ["moved", "moved before"]
     listed = await references.listed("default", "bottle")
     assert {each.manifest.version for each in listed if each.manifest} == {*shop.versions[1:]}
+
+
+async def test_two_moves_at_once_move_once(shop: Shop, references: References) -> None:
+    assert all(await asyncio.gather(shop.move(), shop.move()))
+    assert sorted(shop.outcomes()) == ["moved", "moved", "moved before", "moved before"]
+    await check(shop, references)
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "memory.npz"])

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import IO, Any
 
@@ -131,13 +131,13 @@ class Workbook:
 
     def _numbered(self, sheet: Any) -> Iterator[tuple[int, list[object]]]:
         """Yield the rows that are not blank, with their numbers in the sheet."""
-        for number, row in enumerate(sheet.iter_rows(), start=1):
+        for number, row in _rows(sheet):
             if number > MOST_ROWS:
                 raise FileRefused(
                     f"{self._path.name} has over {MOST_ROWS:,} rows", "write a CSV file"
                 )
             self._source.begin_row()
-            cells = [_value(cell) for cell in row]
+            cells = _values(row)
             if any(cell not in (None, "") for cell in cells):
                 yield number, cells
 
@@ -180,8 +180,10 @@ class Workbook:
             most = texts if _TEXTS.fullmatch(part.filename) else other
             most = sheet if _SHEET.fullmatch(part.filename) else most
             self._check_part(part, most)
-        if name := _part_of_texts(archive):
-            self._check_part(archive.getinfo(name), texts)
+        book, strings = _named_parts(archive)
+        self._check_part(archive.getinfo(book), other)
+        if strings:
+            self._check_part(archive.getinfo(strings), texts)
 
     def _check_parts(self, limits: PartLimits) -> None:
         archive = zipfile.ZipFile(self._file)
@@ -282,30 +284,46 @@ class _Counted:
 
 
 def _opened(file: IO[bytes]) -> Any:
-    import openpyxl
+    from sightline_client.files.sheet_reading import open_sheets
 
     warnings.filterwarnings("ignore", module="openpyxl")  # on styles and the like
-    return openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+    return open_sheets(file)
 
 
-def _part_of_texts(archive: zipfile.ZipFile) -> str:
-    """Return the name of the part that the library takes texts from; "" = there is none."""
+def _rows(sheet: Any) -> Iterator[tuple[int, Sequence[Any]]]:
+    from sightline_client.files.sheet_reading import rows
+
+    return rows(sheet)
+
+
+def _values(row: Sequence[Any]) -> list[object]:
+    """Return the values of a row's cells, each in its column."""
+    found: list[object] = [None] * max((cell.column for cell in row), default=0)
+    for cell in row:
+        found[cell.column - 1] = _value(cell)
+    return found
+
+
+def _named_parts(archive: zipfile.ZipFile) -> tuple[str, str]:
+    """Return the names of the parts that the library reads whole, wherever they are: that of the
+    book, and that of texts; empty: there is none."""
     from openpyxl.packaging.manifest import Manifest  # type: ignore[import-untyped]
+    from openpyxl.reader.excel import _find_workbook_part  # type: ignore[import-untyped]
     from openpyxl.xml.constants import (  # type: ignore[import-untyped]
         ARC_CONTENT_TYPES,
         SHARED_STRINGS,
     )
     from openpyxl.xml.functions import fromstring  # type: ignore[import-untyped]
 
-    found = Manifest.from_tree(fromstring(archive.read(ARC_CONTENT_TYPES))).find(SHARED_STRINGS)
-    return str(found.PartName)[1:] if found is not None else ""
+    package = Manifest.from_tree(fromstring(archive.read(ARC_CONTENT_TYPES)))
+    book, strings = _find_workbook_part(package), package.find(SHARED_STRINGS)
+    return str(book.PartName)[1:], str(strings.PartName)[1:] if strings is not None else ""
 
 
 def _has_rows(sheet: Any) -> bool:
     """Return whether a value is in the first rows of a sheet."""
-    sheet.reset_dimensions()  # what a file says of its size may be wrong
-    rows = islice(sheet.iter_rows(values_only=True), _TITLES)
-    return any(cell not in (None, "") for row in rows for cell in row)
+    first = takewhile(lambda row: row[0] <= _TITLES, _rows(sheet))
+    return any(cell.value not in (None, "") for _number, row in first for cell in row)
 
 
 def _value(cell: Any) -> object:

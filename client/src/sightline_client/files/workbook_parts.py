@@ -26,6 +26,8 @@ _FAR = re.compile(rb"\br\s*=\s*[\"'](?:K[O-Z]|[L-Z][A-Z]|[A-Z]{3,})[0-9]", re.I)
 """A cell behind the 300th column."""
 _HIDDEN = re.compile(rb"\br\s*=\s*(?:\"[^\"<>]*&|'[^'<>]*&)")
 """A place of a row or cell that is written by references, such as &#88;FD1."""
+_OF_A_CELL, _OF_A_TEXT = 4, 30
+"""Elements of a cell, with its formula and value, and of a text with several fonts."""
 WIDE = 300
 """Columns of a sheet that is not far too wide."""
 
@@ -40,12 +42,14 @@ class PartLimits:
     cells: int
     """Cells of a sheet, with the empty ones that a reader puts between others."""
     texts: int
+    others: int
+    """Elements of a part that are none of a row, a cell or a text."""
 
 
 def problem(archive: zipfile.ZipFile, part: zipfile.ZipInfo, limits: PartLimits) -> str:
     """Return what is too much in a part, in a few words; empty: nothing. A part of 100 MB takes
     about a second. Parts of any name are looked at, as another one can say which is a sheet."""
-    rows = cells = texts = 0
+    rows = cells = texts = elements = 0
     wide = False
     for number, chunk in enumerate(_chunks(archive, part)):
         if number == 0 and _is_odd(part.filename, chunk[:_HEAD]):
@@ -59,11 +63,14 @@ def problem(archive: zipfile.ZipFile, part: zipfile.ZipInfo, limits: PartLimits)
         rows += len(_ROW.findall(chunk))
         cells += len(_CELL.findall(chunk))
         texts += len(_TEXT.findall(chunk))
+        elements += chunk.count(b"<") - chunk.count(b"</")
         wide = wide or _BEHIND_Z.search(chunk) is not None
         if rows > limits.rows:
             return f"has over {limits.rows:,} rows, also empty ones"
         if texts > limits.texts:
             return f"has over {limits.texts:,} texts"
+        if elements - rows - _OF_A_CELL * cells - _OF_A_TEXT * texts > limits.others:
+            return f"has over {limits.others:,} elements beside rows, cells and texts"
         if max(cells, rows * (WIDE if wide else 1)) > limits.cells:
             return f"has over {limits.cells:,} cells, also empty ones"
     return ""

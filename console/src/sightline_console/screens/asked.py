@@ -11,6 +11,7 @@ from sightline_client.errors import SightlineError
 from sightline_client.values.products import Sort
 from sightline_client.values.requests import ListOptions, RecommendOptions, SearchOptions
 from sightline_client.values.signals import Box
+from sightline_console.screens.visit import SHOPPER_FORBIDDEN, text_of
 from sightline_console.web.addresses import address
 
 SIZES = range(1, 101)
@@ -202,6 +203,8 @@ class Asked:
 
 def placed(error: SightlineError) -> dict[str, str]:
     """Return what is wrong with which field of the form; empty: the error concerns none."""
+    if error.reason == SHOPPER_FORBIDDEN:
+        return {"shopper": text_of(error)}
     found: dict[str, str] = {}
     for each in error.violations:
         if name := _of(_FIELDS, each.field):

@@ -29,6 +29,7 @@ SHOWN = 5
 async def show(visit: Visit) -> Response:
     """Show the shelf of a visitor and of up to five shoppers, before and after, and what the draft
     changes in the last requests to the scene."""
+    visit.wait(more=pairs.SECONDS)
     query = visit.request.query_params
     asked = replace(asked_of(visit, query), photo="", size=str(pairs.PLACES))
     group = _group(visit, asked, query.get("group", ""))

@@ -81,6 +81,7 @@ async def _shown(visit: Visit, upload: _Upload, trouble: str = "") -> Response:
 
 async def _previewed(visit: Visit, upload: _Upload) -> product_files.Preview:
     content = visit.kept(FILE, upload.file_id) or b""
+    visit.limit.reschedule(None)  # the suite is not called
     async with visit.console.reading:
         photos = visit.packed(upload.photos_id)
         return await in_thread(product_files.preview, upload.name, content, upload.chosen, photos)

@@ -45,6 +45,7 @@ class Compared:
 
 async def show(visit: Visit) -> Response:
     """Show a form with the models and scenes, and what the chosen ones answer."""
+    visit.wait(more=pairs.SECONDS)
     asked = visit.request.query_params
     chosen = Chosen(asked.get("before", ""), asked.get("after", ""), asked.get("scene") or DEFAULT)
     group = shopper_group.kept(visit, asked.get("group", "")) or Group()

@@ -9,7 +9,7 @@ from sightline_console.screens.visit import Visit
 
 _KIND = re.compile(r"image/(jpeg|png|gif|webp|avif|heic|tiff|bmp)")
 """Types that are served; none of them can hold a script."""
-_ALONE = {"content-security-policy": "default-src 'none'; sandbox"}
+_ALONE = {"content-security-policy": "default-src 'none'; frame-ancestors 'none'; sandbox"}
 
 
 async def photo(visit: Visit) -> Response:

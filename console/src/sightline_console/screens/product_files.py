@@ -59,7 +59,9 @@ LARGEST_PART = 4 * 2**20
 """Maximum bytes of parts of a workbook, unpacked: those of texts, of sheets, and of others."""
 LARGEST_BOOK = 320 * 2**20
 """Maximum bytes of all parts, unpacked: each is looked at, 100 MB in a second."""
-LIMITS = PartLimits(bytes=LARGEST_BOOK, rows=250_000, cells=6_000_000, texts=300_000)
+LIMITS = PartLimits(
+    bytes=LARGEST_BOOK, rows=250_000, cells=6_000_000, texts=300_000, others=500_000
+)
 """Of workbooks: a million empty rows are a few bytes as packed, and a minute of a processor."""
 _PREFIX = "sightline-console-"
 _OWN_FOLDER = re.compile(rf"\S*/{_PREFIX}[^/\s]+/")

@@ -16,13 +16,13 @@ from sightline_client import SightlineClient
 from sightline_client.cli.language import _
 from sightline_client.cli.show import privacy, profiles
 from sightline_client.cli.show.grids import grid
-from sightline_client.errors import NotFound, SightlineError, Unauthenticated
+from sightline_client.errors import NotFound
 from sightline_client.values.privacy import Purpose
 from sightline_console.pages.blocks import Block, Line, blocks
 from sightline_console.screens.asked import Asked
-from sightline_console.screens.sections import Section, Told, section, told
+from sightline_console.screens.sections import section
 from sightline_console.screens.sign_in import admit
-from sightline_console.screens.visit import Visit, status_of
+from sightline_console.screens.visit import Visit
 from sightline_console.web.addresses import address
 
 PATH = "/shopper"
@@ -124,12 +124,7 @@ async def act(visit: Visit) -> Response:
     if kept is None:
         text = _("This shopper is not kept any more: type the id again.")
         return _form(visit, Named(), {"shopper": text})
-    try:
-        return await _done(visit, kept, reference, sent)
-    except Unauthenticated:
-        raise
-    except SightlineError as error:
-        return await _page(visit, kept, reference, status=status_of(error), refused=told(error))
+    return await _done(visit, kept, reference, sent)
 
 
 async def _done(visit: Visit, named: Named, reference: str, sent: Mapping[str, str]) -> Response:
@@ -177,7 +172,6 @@ async def _page(
     *,
     status: int = 200,
     problems: Mapping[str, str] | None = None,
-    refused: Told | None = None,
 ) -> Response:
     client, who = visit.client, named.who
     profile, stored, consents, erased = await asyncio.gather(
@@ -192,7 +186,6 @@ async def _page(
         named=named,
         reference=reference,
         problems=problems or {},
-        refused=Section(None, refused),
         profile=profile,
         stored=stored,
         consents=consents,

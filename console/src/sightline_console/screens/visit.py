@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from sightline_client import SightlineClient
 from sightline_client.cli import language
 from sightline_client.cli.language import _
-from sightline_client.errors import SightlineError, Unauthenticated
+from sightline_client.errors import Failure, SightlineError, Unauthenticated, make
 from sightline_console.pages.rendering import Pages
 from sightline_console.screens.product_files import Progress
 from sightline_console.web import forms, key
@@ -32,7 +32,10 @@ CATALOG = "sightline-console-catalog"
 CATALOG_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "中文"}
 SIGN_IN = "/sign-in"
+SHOPPER_FORBIDDEN = "SHOPPER_FORBIDDEN"
 READ_AT_ONCE = 2
+CALLS_OF_PAGE = 2
+"""Calls, each as slow as may be, after which a page is not waited for any longer."""
 _SECRET = ("csrf", "key")
 """Fields of forms that no page shows again."""
 _PERSONAL = ("shopper", "kind")
@@ -95,6 +98,8 @@ class Visit:
         self.session: Session | None = console.sessions.find(self.session_id)
         self.sent: dict[str, str] = {}
         """Typed fields, to be sent again if they were not taken; empty: that is no form."""
+        self.limit = asyncio.timeout(None)
+        """Ends the wait for a page."""
         self.marks = not self._linked
         """False: the answer leaves the cookie of the session as it is."""
         chosen = request.cookies.get(LANGUAGE, "")
@@ -139,7 +144,14 @@ class Visit:
                 catalog=self.client.catalog,
             )
             raise forms.FormRejected(403, text)
+        if most <= forms.TEXTS:
+            self.wait()
         return found
+
+    def wait(self, *, more: float = 0) -> None:
+        """Wait for the page's calls from now on. `more`: seconds beside those of usual calls."""
+        seconds = CALLS_OF_PAGE * self.client.timeout + more
+        self.limit.reschedule(asyncio.get_running_loop().time() + seconds)
 
     def enter(self, session: Session) -> None:
         """Continue with a new session."""
@@ -224,6 +236,8 @@ def of_catalog(client: SightlineClient, catalog: str) -> SightlineClient:
     return made
 
 
+_SLOW = make(Failure(grpc.StatusCode.DEADLINE_EXCEEDED, ""))
+
 Screen = Callable[[Visit], Awaitable[Response]]
 """Answers a request."""
 
@@ -251,7 +265,12 @@ async def _answered(visit: Visit, screen: Screen) -> Response:
     if not visit.marks and visit.request.headers.get("sec-fetch-mode") == "navigate":
         return visit.lead(visit.here)
     try:
-        return await screen(visit)
+        async with visit.limit:
+            if visit.request.method == "GET":
+                visit.wait()
+            return await screen(visit)
+    except TimeoutError:
+        return visit.problem(_SLOW)
     except Unauthenticated:
         ended = visit.session_id.startswith(SIGNED_IN)
         visit.leave()
@@ -316,5 +335,12 @@ def text_of(error: SightlineError) -> str:
     """Return what is wrong, with the invalid fields; without the gateway's address."""
     if error.reason == "GATEWAY_UNREACHABLE":
         return _("No gateway answers the console. Try again in a moment.")
+    if error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return _("It has not answered in time: try again in a moment.")
+    if error.reason == SHOPPER_FORBIDDEN:
+        return _(
+            "Your key may not name this shopper: leave the field empty, or ask an operator for a"
+            " key with the role read, for all shoppers."
+        )
     fields = [f"{each.field}: {each.description}" for each in error.violations]
     return "; ".join(fields) or error.message

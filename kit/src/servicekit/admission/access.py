@@ -63,6 +63,10 @@ class PeerName(StrEnum):
     VISION_WORKER = "vision-worker"
 
 
+_SHOPPERLESS = frozenset({Role.MERCHANDISE})
+"""Roles that permit no call which names a shopper."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The caller of a call: name, roles and catalogs."""
@@ -94,6 +98,11 @@ class Caller:
         """Raise RoleMissing unless the caller has one of these roles."""
         if not needed & self.roles:
             raise RoleMissing(needed)
+
+    def permitted_by(self, needed: frozenset[Role]) -> Self:
+        """Return the caller of a call that one of these roles permits: one without a shopper, if
+        that is MERCHANDISE alone."""
+        return replace(self, shopper="") if needed & self.roles == _SHOPPERLESS else self
 
 
 ANYONE = Caller("anyone", frozenset(Role))

@@ -789,7 +789,7 @@ class ReplayDifference(google.protobuf.message.Message):
         KIND_SETTINGS_CHANGED: ReplayDifference._Kind.ValueType  # 5
         """The settings that weight events (RANKER_SIGNAL_…) were changed since."""
         KIND_PHOTOS_NOT_KEPT: ReplayDifference._Kind.ValueType  # 6
-        """Vectors of photos in the request are not stored."""
+        """Not reported: no request has vectors of photos."""
         KIND_ORDER: ReplayDifference._Kind.ValueType  # 7
         """Products have other ranks."""
         KIND_NUMBERS: ReplayDifference._Kind.ValueType  # 8
@@ -821,7 +821,7 @@ class ReplayDifference(google.protobuf.message.Message):
     KIND_SETTINGS_CHANGED: ReplayDifference.Kind.ValueType  # 5
     """The settings that weight events (RANKER_SIGNAL_…) were changed since."""
     KIND_PHOTOS_NOT_KEPT: ReplayDifference.Kind.ValueType  # 6
-    """Vectors of photos in the request are not stored."""
+    """Not reported: no request has vectors of photos."""
     KIND_ORDER: ReplayDifference.Kind.ValueType  # 7
     """Products have other ranks."""
     KIND_NUMBERS: ReplayDifference.Kind.ValueType  # 8

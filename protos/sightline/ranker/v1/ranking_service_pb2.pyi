@@ -45,7 +45,6 @@ class RankRequest(google.protobuf.message.Message):
     EXPLAIN_FIELD_NUMBER: builtins.int
     TIME_MICROS_FIELD_NUMBER: builtins.int
     REASON_TOP_K_FIELD_NUMBER: builtins.int
-    PHOTO_VECTORS_FIELD_NUMBER: builtins.int
     COLLAPSE_FIELD_NUMBER: builtins.int
     QUERY_PRODUCTS_FIELD_NUMBER: builtins.int
     SAME_PICTURES_FIELD_NUMBER: builtins.int
@@ -115,12 +114,6 @@ class RankRequest(google.protobuf.message.Message):
         """Rules that reorder products after scoring. If unset, there are none."""
 
     @property
-    def photo_vectors(self) -> Global___PhotoVectors:
-        """Visual vectors of the candidates, with which the model scores products that were added after its training. If
-        unset, these are scored by their other features.
-        """
-
-    @property
     def query_products(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
         """With `collapse`: products of the request itself, up to 100, whose near-duplicates are dropped. Only ids, parents
         and hashes are read.
@@ -168,7 +161,6 @@ class RankRequest(google.protobuf.message.Message):
         explain: builtins.bool = ...,
         time_micros: builtins.int = ...,
         reason_top_k: builtins.int | None = ...,
-        photo_vectors: Global___PhotoVectors | None = ...,
         collapse: builtins.bool = ...,
         query_products: sightline.common.v1.candidate_pb2.CandidateColumns | None = ...,
         same_pictures: collections.abc.Iterable[builtins.int] | None = ...,
@@ -178,8 +170,8 @@ class RankRequest(google.protobuf.message.Message):
         controls: Global___Controls | None = ...,
         model_version: builtins.str = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "anchors", b"anchors", "candidates", b"candidates", "controls", b"controls", "diversity", b"diversity", "photo_vectors", b"photo_vectors", "query_products", b"query_products", "reason_top_k", b"reason_top_k", "record", b"record", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "anchors", b"anchors", "branches", b"branches", "candidates", b"candidates", "catalog_id", b"catalog_id", "collapse", b"collapse", "controls", b"controls", "diversity", b"diversity", "drop_seen", b"drop_seen", "explain", b"explain", "fused", b"fused", "history_token", b"history_token", "language_code", b"language_code", "model_version", b"model_version", "photo_vectors", b"photo_vectors", "query_products", b"query_products", "reason_top_k", b"reason_top_k", "record", b"record", "request_id", b"request_id", "same_pictures", b"same_pictures", "seed", b"seed", "session_id", b"session_id", "shopper", b"shopper", "time_micros", b"time_micros", "top_k", b"top_k", "weights", b"weights"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "anchors", b"anchors", "candidates", b"candidates", "controls", b"controls", "diversity", b"diversity", "query_products", b"query_products", "reason_top_k", b"reason_top_k", "record", b"record", "shopper", b"shopper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "anchors", b"anchors", "branches", b"branches", "candidates", b"candidates", "catalog_id", b"catalog_id", "collapse", b"collapse", "controls", b"controls", "diversity", b"diversity", "drop_seen", b"drop_seen", "explain", b"explain", "fused", b"fused", "history_token", b"history_token", "language_code", b"language_code", "model_version", b"model_version", "query_products", b"query_products", "reason_top_k", b"reason_top_k", "record", b"record", "request_id", b"request_id", "same_pictures", b"same_pictures", "seed", b"seed", "session_id", b"session_id", "shopper", b"shopper", "time_micros", b"time_micros", "top_k", b"top_k", "weights", b"weights"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_reason_top_k", b"_reason_top_k"]) -> typing.Literal["reason_top_k"] | None: ...
 
 Global___RankRequest: typing_extensions.TypeAlias = RankRequest
@@ -522,34 +514,6 @@ class CategoryCap(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["cap", b"cap", "level", b"level"]) -> None: ...
 
 Global___CategoryCap: typing_extensions.TypeAlias = CategoryCap
-
-@typing.final
-class PhotoVectors(google.protobuf.message.Message):
-    """Vectors of the candidates' photos, concatenated."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    SPACE_VERSION_FIELD_NUMBER: builtins.int
-    DIMENSION_FIELD_NUMBER: builtins.int
-    DATA_FIELD_NUMBER: builtins.int
-    space_version: builtins.str
-    """Version of the visual space. Ignored unless it is that of the model's style."""
-    dimension: builtins.int
-    """Length of each vector, 1 to 4,096."""
-    data: builtins.bytes
-    """float32, little-endian: `dimension` numbers for each candidate, in their order. The mean of the vectors of its
-    photos, or NaN for a candidate without a photo.
-    """
-    def __init__(
-        self,
-        *,
-        space_version: builtins.str = ...,
-        dimension: builtins.int = ...,
-        data: builtins.bytes = ...,
-    ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["data", b"data", "dimension", b"dimension", "space_version", b"space_version"]) -> None: ...
-
-Global___PhotoVectors: typing_extensions.TypeAlias = PhotoVectors
 
 @typing.final
 class BranchSignal(google.protobuf.message.Message):

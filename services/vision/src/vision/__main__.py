@@ -19,7 +19,7 @@ from vision.servicer.detection import DetectionServicer
 from vision.servicer.inspection import JOB_OWNER, InspectionServicer
 from vision.servicer.watches import WatchServicer
 from vision.servicer.webhooks import WebhookServicer
-from vision.settings import VisionSettings
+from vision.settings import VisionServerSettings, VisionSettings
 from vision.watching.alerts import AlertFollower
 from vision.watching.watches import Watches
 from vision.wiring import (
@@ -53,7 +53,7 @@ def bindings(
     return owned.bindings(PeerName.VISION, servicers)
 
 
-async def main(settings: VisionSettings) -> None:
+async def main(settings: VisionServerSettings) -> None:
     """Serve until SIGTERM."""
     db = database(settings)
     parts, sales = Parts.of(settings, db), sales_counts(settings)
@@ -75,6 +75,6 @@ async def main(settings: VisionSettings) -> None:
 
 
 if __name__ == "__main__":
-    configured = load(VisionSettings, *SERVER_CHECKS)
+    configured = load(VisionServerSettings, *SERVER_CHECKS)
     observe("vision", configured, configured.log_level)
     run(main(configured))

@@ -25,7 +25,7 @@ from servicekit.keys.keyring import signing_keys
 from servicekit.sql.database import Database
 from servicekit.startup import checked
 from servicekit.watched_files import Unreadable
-from vision.move_references import REFUSED, ReferenceMove
+from vision.move_references import REFUSED, ReferenceMove, move_references
 from vision.record import moving
 from vision.record.moving import FormerCatalog
 from vision.settings import VisionSettings
@@ -62,10 +62,8 @@ class Move:
     async def catalog(self, former: FormerCatalog) -> Mapping[str, Any]:
         """Move a catalog. Return what was done."""
         about = {"catalog": former.catalog_id}
-        if await self.target.read(lambda c: moving.is_moved(c, former.key)):
-            return {**about, "outcome": "moved before"}
-        if await self.target.read(lambda c: moving.has_own(c, former.key)):
-            return {**about, "outcome": f"{REFUSED}: {OWN}"}
+        if stands := await self._standing(former):
+            return {**about, "outcome": stands}
         lost = 0
         for image_id in former.image_ids:  # before the rows that name them
             lost += not await self._photo(former, image_id)
@@ -80,8 +78,15 @@ class Move:
         counts = await self.target.write(rows)
         self.after("rows")
         if counts is None:
-            return {**about, "outcome": f"{REFUSED}: {OWN}"}
+            return {**about, "outcome": await self._standing(former)}
         return {**about, "outcome": "moved", **counts, "lost_photos": lost}
+
+    async def _standing(self, former: FormerCatalog) -> str:
+        """Return why a catalog is not moved; empty: it is."""
+        if await self.target.read(lambda c: moving.is_moved(c, former.key)):
+            return "moved before"
+        own = await self.target.read(lambda c: moving.has_own(c, former.key))
+        return f"{REFUSED}: {OWN}" if own else ""
 
     async def _photo(self, former: FormerCatalog, image_id: str) -> bool:
         """Copy a photo. Return whether there was one."""
@@ -104,27 +109,6 @@ async def move(
         done = await moved.catalog(former)
         good = good and not done["outcome"].startswith(REFUSED)
         say(json.dumps(done))
-    return good
-
-
-async def move_references(
-    moved: ReferenceMove, keys: Mapping[str, str | None], say: Callable[[str], object] = print
-) -> bool:
-    """Move the references of all catalogs. Return whether none was refused. `keys`: of the catalogs
-    by id, None of a removed one."""
-    good = True
-    for catalog_id, key in sorted(keys.items()):
-        done = None if key is None else await moved.catalog(catalog_id, key)
-        if done is not None:
-            good = good and not done["outcome"].startswith(REFUSED)
-            say(json.dumps(done))
-    for folder in moved.strangers(keys):
-        good = False
-        say(
-            json.dumps(
-                {"folder": folder, "outcome": f"{REFUSED}: VISION_CATALOGS lacks its catalog"}
-            )
-        )
     return good
 
 

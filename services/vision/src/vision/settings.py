@@ -4,7 +4,7 @@ The only module that reads the environment; variables start with VISION_.
 """
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, Field, IPvAnyNetwork, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -39,11 +39,11 @@ class VisionSettings(
     BackupSettings,
     WebhookSettings,
 ):
-    """All settings of vision."""
+    """Settings of both processes, all that the worker needs."""
 
     model_config = SettingsConfigDict(env_prefix="VISION_")
 
-    CALLED = ("embedder_target", "retriever_target", "ranker_target")
+    CALLED: ClassVar[tuple[str, ...]] = ("embedder_target", "retriever_target")
 
     port: int = Field(default=8605, ge=0, le=65535)
     """Port for gRPC. 0: a free port."""
@@ -55,11 +55,6 @@ class VisionSettings(
     retriever_target: str = Field(default="127.0.0.1:8602", min_length=1)
     """gRPC target of the retriever, which has the products that photos and frames show, the list of
     catalogs and the audit log."""
-
-    ranker_target: str = Field(default="127.0.0.1:8603", min_length=1)
-    """gRPC target of the ranker, which counts the sales that quantities to reorder follow from.
-    The worker does not call it."""
-
     catalogs_file: Path | None = None
     """File that keeps the list of catalogs created at run time, for a start while the retriever
     can't be read. `None`: it is read anew."""
@@ -105,3 +100,14 @@ class VisionSettings(
         if 0 < self.alert_days * 24 < self.webhook_retry_hours:
             raise ValueError("alert_days is shorter than webhook_retry_hours: alerts would be lost")
         return self
+
+
+class VisionServerSettings(VisionSettings):
+    """Settings of the server."""
+
+    model_config = SettingsConfigDict(env_prefix="VISION_")
+
+    CALLED = (*VisionSettings.CALLED, "ranker_target")
+
+    ranker_target: str = Field(default="127.0.0.1:8603", min_length=1)
+    """gRPC target of the ranker, which counts the sales that quantities to reorder follow from."""

@@ -34,7 +34,7 @@ from vision.inspection.files import ReferenceFiles
 from vision.inspection.references import References
 from vision.record import Record, metadata
 from vision.record.tables import jobs
-from vision.settings import VisionSettings
+from vision.settings import VisionServerSettings, VisionSettings
 from vision.watching.faces import BlurredFrames
 from vision.watching.frames import FrameChecks
 from vision.watching.snapshots import SnapshotPoller
@@ -64,7 +64,7 @@ def to_embedder(settings: VisionSettings) -> PeerCredentials:
     return PeerCredentials.of(settings).calling(PeerName.EMBEDDER)
 
 
-def to_ranker(settings: VisionSettings) -> PeerCredentials:
+def to_ranker(settings: VisionServerSettings) -> PeerCredentials:
     """Return the credentials for calls to the ranker. Raises Unreadable."""
     return PeerCredentials.of(settings).calling(PeerName.RANKER)
 
@@ -142,7 +142,7 @@ class Parts:
         self.photos.close()
 
 
-def sales_counts(settings: VisionSettings) -> RankerSales:
+def sales_counts(settings: VisionServerSettings) -> RankerSales:
     """Return the client of the ranker. Requires a running event loop. Raises Unreadable."""
     return RankerSales(settings.ranker_target, to_ranker(settings))
 

@@ -14,7 +14,8 @@ from gateway.callers import admission
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import access_of, build
-from servicekit.admission.access import Role, rule
+from servicekit.admission import shoppers
+from servicekit.admission.access import Caller, Role, rule
 from servicekit.keys.keyring import open_keys
 from servicekit.rpc import server
 from servicekit.status import from_rpc_error
@@ -27,6 +28,7 @@ from sightline.gateway.v1 import (
     watch_service_pb2,
     webhook_service_pb2,
 )
+from tests.fakes.uniform_gateway import filled
 from tests.unit.gateway.callers.conftest import entry
 from tests.waiting import SECONDS
 
@@ -77,7 +79,7 @@ async def gateway(keys: Path) -> AsyncIterator[grpc.aio.Channel]:
     await built.close(0)
 
 
-async def asked(channel: grpc.aio.Channel, name: str, token: str | None, **fields: str) -> Any:
+async def asked(channel: grpc.aio.Channel, name: str, token: str | None, **fields: Any) -> Any:
     """Return the reason of a rejected call; None if it is accepted."""
     method = BY_NAME[name]
     make = channel.unary_stream if method.server_streaming else channel.unary_unary
@@ -153,6 +155,30 @@ async def test_a_call_is_admitted_by_its_roles_alone(gateway: grpc.aio.Channel, 
         refused = await asked(gateway, name, role)
         assert (refused is not None and refused.reason == "ROLE_MISSING") == (role not in takes)
     assert (await asked(gateway, name, "elsewhere")).reason == "CATALOG_FORBIDDEN"
+
+
+async def test_a_merchandiser_names_no_shopper_in_any_call(gateway: grpc.aio.Channel) -> None:
+    found = set[str]()
+    for name in NAMES:
+        kind, roles = BY_NAME[name].input_type, rule(name).roles
+        if Role.MERCHANDISE not in roles or not shoppers._holding(kind):
+            continue
+        given = {field.name: value for field, value in filled(kind, "default").ListFields()}
+        found.add(name.rpartition("/")[2])
+        refused = await asked(gateway, name, Role.MERCHANDISE, **given)
+        assert refused.reason == "SHOPPER_FORBIDDEN", name
+        permitted = await asked(gateway, name, min(roles - {Role.MERCHANDISE}), **given)
+        assert permitted is None or permitted.reason != "SHOPPER_FORBIDDEN", name
+    assert found == {"Recommend", "List", "ExplainRecommendation", "DiffScene"}
+
+
+@pytest.mark.parametrize("roles", [{Role.MERCHANDISE, Role.READ}, {Role.MERCHANDISE}])
+def test_who_may_also_read_names_shoppers(roles: set[Role]) -> None:
+    needed = frozenset({Role.READ, Role.MERCHANDISE, Role.CATALOG})
+    who = Caller("ann", frozenset(roles)).permitted_by(needed)
+    assert (who.shopper is None) == (Role.READ in roles)
+    elsewhere = Caller("ann", frozenset(roles)).permitted_by(frozenset({Role.READ}))
+    assert elsewhere.shopper is None
 
 
 def test_every_catalog_that_a_request_names_is_one_that_is_looked_at() -> None:

@@ -86,15 +86,3 @@ def test_a_weight_out_of_its_range_is_refused_by_its_place(weight: float) -> Non
         weights_of(weights)
     assert caught.value.violations[0].field == "weights[1].weight"
     assert weights_of(weights[:1]) == {"taste": 1.0}
-
-
-def test_photo_vectors_come_out_row_by_row_or_are_refused_by_their_size() -> None:
-    looks = np.arange(4, dtype="<f4").reshape(2, 2)
-    given_ = pb.PhotoVectors(space_version="v", dimension=2, data=looks.tobytes())
-    found = candidates_of(request("a", "b", photo_vectors=given_)).photos
-    assert found is not None
-    assert found.space_version == "v"
-    np.testing.assert_array_equal(found.vectors, looks)
-    assert refused(request("a", photo_vectors=given_)) == ["photo_vectors.data"]
-    given_.dimension = 0
-    assert refused(request("a", "b", photo_vectors=given_)) == ["photo_vectors.dimension"]

@@ -148,14 +148,6 @@ async def test_other_settings_for_events_are_said() -> None:
     assert (found.equal, kinds(found)) == (True, [D.KIND_SETTINGS_CHANGED])
 
 
-async def test_vectors_of_photos_are_not_kept_and_this_is_said() -> None:
-    reader = known()
-    vectors = pb.PhotoVectors(space_version="v", dimension=1, data=bytes(12))
-    record = await recorded(reader, photo_vectors=vectors)
-    assert not record.inputs.request.photo_vectors.data
-    assert kinds(await replayed(record, reader)) == [D.KIND_PHOTOS_NOT_KEPT]
-
-
 def asked(about: pb.Anchors | None) -> pb.RankRequest:
     """Return candidates that controls move into the policy's window from outside of it."""
     made = pb.RankRequest(

@@ -89,11 +89,6 @@ def rich_requests(draw: st.DrawFn) -> pb.RankRequest:
         request.controls.CopyFrom(pb.Controls(controls=[pin, boost, bury], page_size=3))
     if draw(st.booleans()):
         request.anchors.product_ids.extend(["p02", "p03"])
-    if draw(st.booleans()):
-        vectors = np.zeros((count, 2), "<f4").tobytes()
-        request.photo_vectors.CopyFrom(
-            pb.PhotoVectors(space_version="v", dimension=2, data=vectors)
-        )
     lost = request.record.degradations.add(stage="visual", cause=draw(st.integers(1, 9)))
     lost.as_of.FromSeconds(draw(st.integers(0, 9)))
     request.record.versions.spaces.add(space="visual", version="v1", generation="g")
@@ -127,8 +122,7 @@ async def test_a_record_of_arrays_says_what_the_message_said(
 async def test_an_order_is_replayed_to_the_bit_from_either_form(
     request: pb.RankRequest, trained: bool
 ) -> None:
-    for name in ("photo_vectors", "shopper"):  # neither is stored here
-        request.ClearField(name)
+    request.ClearField("shopper")  # which is not stored here
     content, former = await recorded(request, trained=trained)
     for record in (read_record(content), former):
         model = Serving(made() if trained else None)

@@ -28,8 +28,9 @@ class Admission:
         if who is None:
             raise TokenInvalid
         caller.set(who)  # the audit log names rejected callers too
-        who.check(rule(method).roles)
-        return who
+        roles = rule(method).roles
+        who.check(roles)
+        return who.permitted_by(roles)
 
 
 class AdminPortOnly(PermissionDenied, reason="ADMIN_PORT_ONLY"):

@@ -122,8 +122,6 @@ class EmbedderClient(EmbedderPort):
             ],
             # 0: the embedder is older than this field.
             views=response.embedded_views or VIEWS_A_DETECTION * len(response.regions),
-            truncated=response.truncated,
-            small=response.small_objects,
             work=messages.work(response.stage_timings),
         )
 

@@ -50,11 +50,7 @@ class EmbeddedRegions:
     vectors: Sequence[Vector]
     views: int
     """Number of embedded views: VIEWS_A_DETECTION for each object, less where some look alike."""
-    truncated: bool
-    """True if the photo shows more."""
     work: float | None
-    small: bool = False
-    """True if they are so small that others were probably missed."""
 
 
 @fast_dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from gateway.model.query import MOST_ANCHORS, RequestQuery, Signal
 from gateway.model.scene import Scene
 from gateway.recommend.plan_request import branches_of, scened
 from gateway.retrieval.embedding import photo_error
-from gateway.retrieval.photo_products import find_products
+from gateway.retrieval.photo_products import PhotoProducts
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from sightline_core.ranking import AnchorSource
@@ -36,9 +36,11 @@ async def anchors_in_photo(run: RequestContext) -> RequestContext:
     photo = gives_anchors(query, plan.scene)
     if photo is None:
         return run
+    asked, until = (query.catalog_id, photo, query.priority), plan.ends.embed
+    products = PhotoProducts(*asked, until, run.peers, run.deps.versions, trace)
     try:
-        async with trace.stage(STAGE, plan.ends.embed):
-            trace.detections = await find_products(photo, run)
+        async with trace.stage(STAGE, until):
+            trace.detections = await products.find()
     except ServiceError as error:
         if (refused := photo_error(photo, error)) is not None:
             raise refused from error

@@ -214,8 +214,6 @@ def _request(header: Header, arrays: Arrays) -> ranking_pb.RankRequest:
         made.diversity.CopyFrom(ranking_pb.Diversity(**header["policy"], category_caps=caps))
     if header["anchors"]:
         made.anchors.product_ids.extend(header["anchors"])
-    if header["photo_space"] is not None:
-        made.photo_vectors.space_version = header["photo_space"]
     if header["controlled"]:
         made.controls.CopyFrom(_controls(header))
     made.candidates.create_time_micros.extend(arrays["created"].tolist())

@@ -33,7 +33,6 @@ MOST_NAME = 64
 _NAMED = frozenset(range(1, MOST_NAME + 1))
 """Lengths of a name."""
 BAD_NAME = f"is empty, longer than {MOST_NAME} characters or named twice"
-MOST_DIMENSION = 4096
 MOST_PATH = MAX_LEVELS * MAX_LEVEL_CHARACTERS + (MAX_LEVELS - 1) * len(SEPARATOR)
 
 _separators: Callable[[str], int] = methodcaller("count", SEPARATOR)
@@ -53,14 +52,12 @@ def candidates_of(request: pb.RankRequest) -> rank.RankCandidates:
             *_path_problems(columns.category_paths),
             *_branch_problems(request.branches, similarities, len(ids)),
             *_fused_problems(fused, len(ids)),
-            *_photo_problems(request, len(ids)),
         ]
     )
     names, rules = [branch.branch for branch in request.branches], request.diversity
     return read_candidates(
         *(columns, dict(zip(names, similarities, strict=True)), fused),
         *(rules, goal_of(rules.objective)),
-        photos=_photos(request.photo_vectors) if request.HasField("photo_vectors") else None,
     )
 
 
@@ -70,8 +67,6 @@ def read_candidates(
     fused: Doubles,
     rules: Any,
     goal: ObjectiveGoal,
-    *,
-    photos: rank.CandidatePhotos | None = None,
 ) -> rank.RankCandidates:
     """Return the candidates of columns of equal lengths, with what these rules and this objective
     read of them."""
@@ -85,7 +80,6 @@ def read_candidates(
         similarities=similarities,
         fused=fused,
         created_micros=np.array(created, np.int64) if explores else None,
-        photos=photos,
         offers=offers_of(columns) if goal.has_price else None,
         brands=(columns.brands or [""] * len(ids)) if arranged else None,
         categories=(columns.category_paths or [""] * len(ids)) if arranged else None,
@@ -241,19 +235,3 @@ def _fused_problems(fused: Doubles, count: int) -> Iterable[tuple[str, str]]:
         yield "fused", f"has {len(fused)} entries for {count} products"
     elif not (np.isfinite(fused) & (fused >= 0)).all():
         yield "fused", "holds values that are negative or not finite"
-
-
-def _photo_problems(request: pb.RankRequest, count: int) -> Iterable[tuple[str, str]]:
-    given = request.photo_vectors
-    if not request.HasField("photo_vectors"):
-        return
-    if not 1 <= given.dimension <= MOST_DIMENSION:
-        yield "photo_vectors.dimension", f"is not within 1 and {MOST_DIMENSION}"
-    elif len(given.data) != 4 * given.dimension * count:
-        size = 4 * given.dimension * count
-        yield "photo_vectors.data", f"has {len(given.data)} bytes; {count} vectors have {size}"
-
-
-def _photos(given: pb.PhotoVectors) -> rank.CandidatePhotos:
-    vectors = np.frombuffer(given.data, "<f4").reshape(-1, given.dimension)
-    return rank.CandidatePhotos(given.space_version, vectors.astype(np.float32, copy=False))

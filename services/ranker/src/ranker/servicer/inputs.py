@@ -18,7 +18,6 @@ def asked_again(record: pb.AnswerRecord) -> ranking_pb.RankRequest:
     inputs, columns = record.inputs, record.columns
     asked = ranking_pb.RankRequest()
     asked.CopyFrom(inputs.request)
-    asked.ClearField("photo_vectors")
     named = (
         *columns.product_ids,
         *columns.collapsed_product_ids,

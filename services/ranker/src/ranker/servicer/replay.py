@@ -102,7 +102,6 @@ def recorded_ranking(catalog_id: str, record: pb.AnswerRecord, actor: str) -> Re
         settings_digest=inputs.settings_digest,
         popularity=numbers(inputs.popularity) if inputs.popularity else None,
         draws=inputs.draws,
-        has_photos=inputs.request.HasField("photo_vectors"),
     )
 
 

@@ -176,7 +176,7 @@ def _versions(versions: Versions, model_version: str) -> Mapping[str, object]:
 
 def _asked(query: RankQuery) -> Mapping[str, object]:
     """Return the query without shopper, visit, language and candidates."""
-    photos, likeness = query.candidates.photos, query.likeness
+    likeness = query.likeness
     own = [*likeness.families[: likeness.own]] if likeness else None
     families = [*likeness.families[likeness.own :]] if likeness else []
     return {
@@ -188,7 +188,7 @@ def _asked(query: RankQuery) -> Mapping[str, object]:
         "seed": query.seed,
         "time_micros": query.now_micros,
         "model_version": query.model_version,
-        "photo_space": photos.space_version if photos else None,
+        "photo_space": None,  # which 0.43 reads
         "controlled": [
             (each.name, each.kind, [*each.rows], each.place, each.boost, each.by_merit)
             for each in query.controls

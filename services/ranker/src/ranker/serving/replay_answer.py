@@ -42,7 +42,6 @@ class ReplayChange(StrEnum):
     EVENTS_GONE = "EVENTS_GONE"
     ATTRIBUTES_CHANGED = "ATTRIBUTES_CHANGED"
     SETTINGS_CHANGED = "SETTINGS_CHANGED"
-    PHOTOS_NOT_KEPT = "PHOTOS_NOT_KEPT"
     ORDER = "ORDER"
     NUMBERS = "NUMBERS"
 
@@ -77,8 +76,6 @@ class RecordedRanking:
     settings_digest: bytes
     popularity: Doubles | None
     draws: bytes
-    has_photos: bool
-    """True if the request contained vectors of photos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +127,6 @@ class ReplayAnswer:
         if recorded.settings_digest != settings_digest(self.signals):
             text = "the settings for reading events (RANKER_SIGNAL_…) have changed"
             found.append(ReplayDifference(ReplayChange.SETTINGS_CHANGED, text))
-        if recorded.has_photos:
-            text = "the request contained vectors of photos, which are not stored"
-            found.append(ReplayDifference(ReplayChange.PHOTOS_NOT_KEPT, text))
         order = await self._ranked(recorded, recorded.query, model, history)
         equal = order == recorded.order
         if not equal:

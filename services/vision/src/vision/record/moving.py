@@ -107,8 +107,10 @@ def is_moved(connection: Connection, key: str) -> bool:
 
 
 def has_own(connection: Connection, key: str) -> bool:
-    """Return whether a catalog has watches, alerts or webhooks of this record."""
-    queries = (sa.select(table.c.catalog_id).where(on(table, catalog_id=key)) for table in MOVED)
+    """Return whether a catalog has watches or webhooks of this record. Of deleted ones, photos are
+    left for hours."""
+    owned = (watches, webhooks)
+    queries = (sa.select(table.c.catalog_id).where(on(table, catalog_id=key)) for table in owned)
     return any(connection.execute(query.limit(1)).first() for query in queries)
 
 
@@ -159,6 +161,6 @@ def _copy(
     with source.execute(query.execution_options(yield_per=BATCH)) as result:
         for batch in result.mappings().partitions():
             rows: list[dict[str, Any]] = [{**row, "catalog_id": former.key} for row in batch]
-            connection.execute(sa.insert(table), rows)
+            put(connection, table, rows)
             count += len(rows)
     return count

@@ -13,7 +13,7 @@ from ranker.domain.features import Product, feature_names
 from ranker.domain.model import Looks, Model
 from ranker.serving.ranking import breakdown, fold_in, parts
 from ranker.serving.ranking.breakdown import MOST_CONTRIBUTIONS, Evidence, split
-from ranker.serving.ranking.rank import CandidatePhotos, rank
+from ranker.serving.ranking.rank import rank
 from tests.fakes.ranker import candidates, model, product
 
 WEIGHTS = dict.fromkeys(("visual", *parts.OWN_PARTS), 0.7)
@@ -70,8 +70,8 @@ def trained(seed: int = 0, dimension: int = 3) -> Model:
     )
 
 
-def evidence(made: Model, actor=None, products=(), bought=(), of=PRODUCTS, photos=None) -> Evidence:
-    given_ = replace(candidates(of, {"visual": [0.1] * len(of)}), photos=photos)
+def evidence(made: Model, actor=None, products=(), bought=(), of=PRODUCTS) -> Evidence:
+    given_ = candidates(of, {"visual": [0.1] * len(of)})
     shopper = fold_in.of(made, actor, products, bought)
     ranking = rank(given_, WEIGHTS, shopper, made, None, history=History())
     return Evidence(given_, ranking, shopper, made, parts.factors(made, WEIGHTS))
@@ -118,28 +118,25 @@ def test_taste_comes_from_the_products_features_and_its_look():
     assert abs(found.get("other", 0)) < 1e-5 * sum(map(abs, found.values()))
 
 
-def test_what_a_photo_says_of_a_new_product_is_named():
+def test_what_a_photo_says_of_a_product_without_likes_is_named():
+    made = trained()
+    names = tuple("line=b" if name == "id=b" else name for name in made.feature_names)
+    vectors, says = made.item_vectors.copy(), np.array([1.0, -2.0, 0.5], np.float32)
+    vectors[made.item_rows["b"]] += says
+    looks = Looks(*(np.zeros((1, 3), np.float32),) * 2, np.zeros(3, np.float32), 2.0)
     made = replace(
-        trained(),
-        looks=Looks(
-            photos=np.array([[1, 2], [0, 1]], np.float32),
-            effects=np.array([[1, 2, 3], [0, 1, 0]], np.float32),
-            offset=np.zeros(3, np.float32),
-            width=2.0,
-        ),
-        style_space="v1",
+        made,
+        looks=looks,
+        item_vectors=vectors,
+        feature_names=names,
+        feature_rows={name: row for row, name in enumerate(names)},
     )
-    of = [product("e", "Wine > Red"), PRODUCTS[0]]
-    photos = CandidatePhotos("v1", np.array([[0.5, 2.0], [1.0, 1.0]], np.float32))
-    found = evidence(made, "ann", of=of, photos=photos)
-    assert made.looks is not None
-    said = (made.looks.of(photos.vectors) @ made.actor_vectors[0])[0]
-    assert named(found, "taste", "e")["style"] == pytest.approx(
-        said * found.factors["taste"], rel=1e-4
-    )
+    found = evidence(made, "ann")
+    said = says @ made.actor_vectors[0] * found.factors["taste"]
+    assert named(found, "taste", "b")["style"] == pytest.approx(said, rel=1e-4)
     # Of one that was liked in training, the style is what an older model learned as features.
     older = sum(weight for name, weight in named(found, "taste", "a").items())
-    assert older == pytest.approx(found.ranking.parts["taste"][list(found.ranking.rows).index(1)])
+    assert older == pytest.approx(found.ranking.parts["taste"][list(found.ranking.rows).index(0)])
 
 
 def test_a_product_that_changed_is_explained_by_what_its_vector_was_made_of():

@@ -1,5 +1,4 @@
 import dataclasses
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,15 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ranker.domain.events import EventType, History
-from ranker.domain.model import Calibration, Looks
+from ranker.domain.model import Calibration
 from ranker.serving.ranking import fold_in
 from ranker.serving.ranking.rank import (
-    CandidatePhotos,
     RankCandidates,
     calibrated,
     needs_popularity,
     rank,
-    represent,
 )
 from tests.fakes import ranker as fakes
 from tests.fakes.ranker import model, product
@@ -163,35 +160,3 @@ def test_a_calibration_is_linear_between_its_knots_and_level_beyond_them() -> No
     np.testing.assert_allclose(found, [0.1, 0.15, 0.4, 0.6])
     assert calibrated(MODEL, np.zeros(1)) is None
     assert calibrated(None, np.zeros(1)) is None
-
-
-LOOKS = Looks(
-    photos=np.array([[2, 9, 5], [2, 9, 10]], np.float32),
-    effects=np.array([[2, 2], [0, 3]], np.float32),
-    offset=np.array([0.5, 0], np.float32),
-    width=4.0,
-)
-
-
-def test_a_product_added_after_training_is_also_known_by_its_looks() -> None:
-    made = dataclasses.replace(
-        model({"a": [1.0, 0.0]}, features={"category=Red": [0.5, 0.0]}),
-        looks=LOOKS,
-        style_space="clip-1",
-    )
-    new = fakes.candidates([product("a"), product("x", "Red"), product("y", "Red")])
-    looks = np.array([[9, 9, 9], [2, 9, 5], [np.nan, 0, 0]], np.float32)
-
-    def vectors(space: str, given_looks: np.ndarray) -> list[list[float]]:
-        photos = CandidatePhotos(space, given_looks)
-        return represent(replace(new, photos=photos), made).vectors.tolist()
-
-    # x looks like the first landmark and is far from the other; a is known already, and of y there
-    # is no photo.
-    known, x, y = vectors("clip-1", looks)
-    assert (known, y) == ([1.0, 0.0], [0.5, 0.0])
-    assert x == pytest.approx([0.5 + 2.0 - 0.5, 2.0 + 3.0 * np.exp(-25 / 4)])
-    unseen = [[1.0, 0.0], [0.5, 0.0], [0.5, 0.0]]
-    assert vectors("clip-2", looks) == unseen
-    assert vectors("clip-1", looks[:, :2]) == unseen
-    assert represent(new, made).vectors.tolist() == unseen

@@ -27,7 +27,7 @@ from itertools import repeat
 
 import numpy as np
 
-from ranker.domain.arrays import Doubles, Flags, Floats, Ints
+from ranker.domain.arrays import Doubles, Flags, Ints
 from ranker.domain.events import History
 from ranker.domain.features import Product, feature_names
 from ranker.domain.model import Model
@@ -36,15 +36,6 @@ from ranker.serving.ranking.fold_in import FoldIn
 from ranker.serving.ranking.objective import Offers
 from ranker.serving.ranking.parts import POPULARITY, SESSION, UNKNOWN, Items
 from sightline_rules.fast_dataclass import fast_dataclass
-
-
-@fast_dataclass(frozen=True, slots=True)
-class CandidatePhotos:
-    """Photos of the candidates."""
-
-    space_version: str
-    vectors: Floats
-    """(candidates, dimension): mean of the vectors of each candidate's photos; NaN row: no photo"""
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -62,8 +53,6 @@ class RankCandidates:
     created_micros: Ints | None = None
     """Time when the catalog first stored each, microseconds since 1970 (UTC); 0: unknown. None: not
     given."""
-    photos: CandidatePhotos | None = None
-    """None if not given."""
     offers: Offers | None = None
     """Prices and costs; None if not given."""
     brands: Sequence[str] | None = None
@@ -193,8 +182,7 @@ def represent(candidates: RankCandidates, model: Model) -> Items:
 
 
 def _compose(items: Items, unseen: Ints, candidates: RankCandidates, model: Model) -> None:
-    """Represent the candidates at these places, which the model does not know, by their features
-    and photos."""
+    """Represent the candidates at these places, unknown to the model, by their features."""
     products = (candidates.products[place] for place in unseen.tolist())
     named = [feature_names(one, model.attribute_keys, model.vocabulary) for one in products]
     for place, names in zip(unseen.tolist(), named, strict=True):
@@ -203,8 +191,6 @@ def _compose(items: Items, unseen: Ints, candidates: RankCandidates, model: Mode
         items.biases[place] = model.feature_biases[known].sum()
     if items.contents is not None and model.content is not None:
         items.contents[unseen] = model.content.of(named)
-    if candidates.photos is not None:
-        _add_looks(items, unseen, candidates.photos, model)
 
 
 def model_rows(candidates: RankCandidates, model: Model) -> Ints:
@@ -217,17 +203,6 @@ def model_rows(candidates: RankCandidates, model: Model) -> Ints:
 def rows_by_id(model: Model, ids: Sequence[str]) -> Ints:
     """Return the row of each product in the model, or UNKNOWN."""
     return np.fromiter(map(model.item_rows.get, ids, repeat(UNKNOWN)), np.int64, len(ids))
-
-
-def _add_looks(items: Items, places: Ints, photos: CandidatePhotos, model: Model) -> None:
-    """Add the vectors predicted from photos, as training does for products without affinities."""
-    looks, dimension = model.looks, photos.vectors.shape[1]
-    if looks is None or photos.space_version != model.style_space:
-        return
-    if dimension != looks.photos.shape[1]:
-        return
-    seen = places[np.isfinite(photos.vectors[places]).all(axis=1)]
-    items.vectors[seen] += looks.of(photos.vectors[seen])
 
 
 def calibrated(model: Model | None, raw_scores: Doubles) -> Doubles | None:
