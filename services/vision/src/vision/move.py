@@ -25,7 +25,7 @@ from servicekit.keys.keyring import signing_keys
 from servicekit.sql.database import Database
 from servicekit.startup import checked
 from servicekit.watched_files import Unreadable
-from vision.move_references import REFUSED, ReferenceMove
+from vision.move_references import REFUSED, ReferenceMove, move_references
 from vision.record import moving
 from vision.record.moving import FormerCatalog
 from vision.settings import VisionSettings
@@ -109,27 +109,6 @@ async def move(
         done = await moved.catalog(former)
         good = good and not done["outcome"].startswith(REFUSED)
         say(json.dumps(done))
-    return good
-
-
-async def move_references(
-    moved: ReferenceMove, keys: Mapping[str, str | None], say: Callable[[str], object] = print
-) -> bool:
-    """Move the references of all catalogs. Return whether none was refused. `keys`: of the catalogs
-    by id, None of a removed one."""
-    good = True
-    for catalog_id, key in sorted(keys.items()):
-        done = None if key is None else await moved.catalog(catalog_id, key)
-        if done is not None:
-            good = good and not done["outcome"].startswith(REFUSED)
-            say(json.dumps(done))
-    for folder in moved.strangers(keys):
-        good = False
-        say(
-            json.dumps(
-                {"folder": folder, "outcome": f"{REFUSED}: VISION_CATALOGS lacks its catalog"}
-            )
-        )
     return good
 
 

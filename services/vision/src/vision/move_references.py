@@ -1,6 +1,7 @@
 """The part of `python -m vision.move` that moves references of an embedder of up to 0.43."""
 
 import hashlib
+import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from vision.record import moving
 from vision.record.moving import MovedReferences
 
 REFUSED = "refused"
+MOVED_BEFORE = "moved before"
+OWN = "it has references here already"
+UNKNOWN = "VISION_CATALOGS lacks its catalog"
 DAMAGED = (
     "parts of its references are damaged, or --space-keys did not sign them: name the right file,"
     " or, if they are lost for good, repeat with --without-damaged"
@@ -45,8 +49,8 @@ class ReferenceMove:
         if not former.folder.is_dir():
             return None
         about = {"catalog": catalog_id, "of": FOLDER}
-        if stands := await self._standing(key):
-            return {**about, "outcome": stands}
+        if await self._is_moved(key):
+            return {**about, "outcome": MOVED_BEFORE}
         moved = MovedReferences()
         for each in former.versions():
             await self.files.put(key, each.manifest.file, each.memory)
@@ -66,17 +70,14 @@ class ReferenceMove:
 
         done = await self.target.write(rows)
         self.after("references")
-        if not done:
-            return {**about, "outcome": await self._standing(key)}
+        if not done:  # by another run of the command, or there are some of its own
+            outcome = MOVED_BEFORE if await self._is_moved(key) else f"{REFUSED}: {OWN}"
+            return {**about, "outcome": outcome}
         counts = {"versions": len(moved.versions), "photos": len(moved.photos)}
         return {**about, "outcome": "moved", **counts, "left_out": former.damaged}
 
-    async def _standing(self, key: str) -> str:
-        """Return why the references of a catalog are not moved; empty: they are."""
-        if await self.target.read(lambda c: moving.has_moved_references(c, key)):
-            return "moved before"
-        own = await self.target.read(lambda c: moving.has_references(c, key))
-        return f"{REFUSED}: it has references here already" if own else ""
+    async def _is_moved(self, key: str) -> bool:
+        return await self.target.read(lambda c: moving.has_moved_references(c, key))
 
     def strangers(self, known: Collection[str]) -> list[str]:
         """Return the folders of catalogs that are not known."""
@@ -84,3 +85,20 @@ class ReferenceMove:
         return sorted(
             each.name for each in (self.root / FOLDER).glob("*") if each.name not in of_known
         )
+
+
+async def move_references(
+    moved: ReferenceMove, keys: Mapping[str, str | None], say: Callable[[str], object] = print
+) -> bool:
+    """Move the references of all catalogs. Return whether none was refused. `keys`: of the catalogs
+    by id, None of a removed one."""
+    good = True
+    for catalog_id, key in sorted(keys.items()):
+        done = None if key is None else await moved.catalog(catalog_id, key)
+        if done is not None:
+            good = good and not done["outcome"].startswith(REFUSED)
+            say(json.dumps(done))
+    for folder in moved.strangers(keys):
+        good = False
+        say(json.dumps({"folder": folder, "outcome": f"{REFUSED}: {UNKNOWN}"}))
+    return good

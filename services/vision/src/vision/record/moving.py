@@ -137,15 +137,10 @@ def has_moved_references(connection: Connection, key: str) -> bool:
     return connection.execute(query).first() is not None
 
 
-def has_references(connection: Connection, key: str) -> bool:
-    """Return whether a catalog has references or drafts of this record."""
-    return _has_rows(connection, key, (reference_photos, reference_versions))
-
-
 def move_references(connection: Connection, key: str, moved: MovedReferences, now: int) -> bool:
-    """Store the rows of a catalog's references. Return False if it has some of its own."""
+    """Store the rows of a catalog's references. Return False if it has some, or had any moved."""
     queue_up(connection, key)
-    if has_moved_references(connection, key) or has_references(connection, key):
+    if _has_rows(connection, key, (reference_photos, reference_versions, moved_references)):
         return False
     for version in moved.versions:
         insert_version(connection, key, *version)
