@@ -1,5 +1,5 @@
-"""Scheduled deletion: alerts and photos whose term has ended, photos that nothing names, jobs that
-ended long ago, and what is stored of removed catalogs."""
+"""Scheduled deletion: alerts, photos and drafts whose term has ended, files that nothing names,
+jobs that ended long ago, and what is stored of removed catalogs."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from servicekit.tasks.supervision import confined
 from servicekit.telemetry import get_logger
 from vision.domain.catalog_keys import MARK
 from vision.record import Record
-from vision.watching.expiry import SHELVES, KeyedPhotos, collect, expire
+from vision.watching.expiry import SHELVES, KeyedFiles, collect, expire
 
 TURN_SECONDS, REMOVAL_TURN_SECONDS = 3_600.0, 5.0
 ROWS = 2_000
@@ -31,7 +31,7 @@ class Tidying:
     catalogs: KnownCatalogs
     record: Record
     """Called by keys."""
-    files: KeyedPhotos
+    files: KeyedFiles
     alert_days: float
     forget_jobs: Callable[[], Awaitable[int]]
 
@@ -41,6 +41,7 @@ class Tidying:
             await self.forget_jobs()
         for key in await self.record.keys():
             with confined(TIDYING, catalog=key):
+                await self.record.expire_drafts(key)
                 await expire(key, self.alert_days, self.record, self.files, time.time())
                 await collect(key, self.record, self.files, time.time())
         return False
