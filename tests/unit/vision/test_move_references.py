@@ -23,6 +23,7 @@ from servicekit.keys.keyring import KeyRing, SigningKeys, open_keys
 from servicekit.sql.database import Database
 from tests.fakes.clock import Clock
 from tests.fakes.patches import FakePatches
+from tests.stores import each_engine
 from vision.adapters.former_references import folder_of
 from vision.adapters.photos import PhotoStore
 from vision.domain.catalog_keys import key_with
@@ -35,6 +36,7 @@ from vision.move_references import ReferenceMove, move_references
 from vision.record import Record
 from vision.watching.expiry import collect
 
+pytestmark = each_engine
 RING = KeyRing([b"k" * 32])
 KEYS: Mapping[str, str | None] = {"default": "default", "shop": key_with("shop", "u1"), "old": None}
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)

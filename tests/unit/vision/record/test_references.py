@@ -11,11 +11,13 @@ import sqlalchemy as sa
 
 from servicekit.sql.database import Database
 from tests.fakes.clock import Clock
+from tests.stores import each_engine
 from vision.domain import errors
 from vision.domain.references import DraftPhoto, ListedReference, ReferenceManifest, ReferenceState
 from vision.record import Record, references
 from vision.record.tables import reference_versions
 
+pytestmark = each_engine
 MADE = ReferenceManifest(
     *("r", "", "p", 9, 0.9, "model", datetime(2026, 12, 1, tzinfo=UTC)), file="0" * 64, size_bytes=7
 )
