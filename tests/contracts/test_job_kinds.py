@@ -4,10 +4,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
-import pytest
-
 from gateway.callers.job_access import RULES
-from ranker.domain.errors import RefinementFailed
 from ranker.learning.publish import PUBLISH
 from ranker.wiring.worker import jobs_of
 from retriever.workers import jobs as retriever_jobs
@@ -16,6 +13,8 @@ from servicekit.jobs.worker import Do
 from servicekit.processes.background import Priority
 from sightline.common.v1 import job_kind_pb2
 
+FORMER = "refine_space"
+"""Kind that only jobs of releases before 0.40 have, which are listed until they are forgotten."""
 SERVICE = "sightline.common.v1.JobService"
 
 
@@ -35,12 +34,7 @@ def ranker_jobs() -> dict[str, Do]:
 
 
 def test_the_kinds_that_workers_do_are_those_of_the_contract() -> None:
-    assert {*retriever_jobs.KINDS} | {PUBLISH, *ranker_jobs()} == {*RULES}
-
-
-async def test_a_refinement_that_waited_during_the_upgrade_ends_with_what_to_do() -> None:
-    with pytest.raises(RefinementFailed, match="fit one on the catalog's photos"):
-        await ranker_jobs()["refine_space"](cast(Any, None))
+    assert {*retriever_jobs.KINDS} | {PUBLISH, *ranker_jobs()} == {*RULES} - {FORMER}
 
 
 def test_each_kind_has_a_rule_and_a_name_like_its_value() -> None:

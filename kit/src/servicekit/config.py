@@ -215,25 +215,16 @@ class PeerSettings(TraceSettings):
     """Subject alternative names, one of which a caller's certificate must have in addition. Empty:
     no other name is required."""
 
-    peer_key_file: Path | None = None
-    """Refused: the key that all services shared before 0.17. Each pair has a key of its own in
-    `peer_keys_folder`."""
-
     @model_validator(mode="after")
     def _names_of_certificates(self) -> Self:
         if self.peer_names and self.peer_tls_folder is None:
             raise ValueError("peer_names needs peer_tls_folder: names stand in certificates")
-        if self.peer_key_file is not None:
-            raise ValueError(
-                "peer_key_file is no longer read since 0.40: set peer_keys_folder, with a key for"
-                " each pair of services"
-            )
         return self
 
     def unsafe(self) -> Iterator[str]:
         yield from super().unsafe()
         folder = self.variable("peer_tls_folder")
-        if not (self.peer_keys_folder or self.peer_key_file or self.peer_tls_folder):
+        if not (self.peer_keys_folder or self.peer_tls_folder):
             keys = self.variable("peer_keys_folder")
             yield f"services do not authenticate callers: set {keys}, {folder} or both"
         for field in self.CALLED if self.peer_tls_folder is None else ():

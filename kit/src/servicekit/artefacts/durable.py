@@ -8,7 +8,6 @@ disk makes larger groups, not a longer queue.
 
 import asyncio
 import ctypes
-import fcntl
 import os
 import tempfile
 from collections.abc import Sequence
@@ -99,10 +98,6 @@ def write(root: Path, files: Sequence[tuple[Path, bytes]]) -> list[Exception | N
     # Opened before the first byte is written, so that syncfs reports all later errors.
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        # Release 0.40 deletes photos of its failed writes under the exclusive lock: a file is
-        # either renewed before it looks, or found gone and written again.
-        with suppress(OSError):  # a network's file system may have no locks of folders
-            fcntl.flock(folder, fcntl.LOCK_SH)
         outcomes = [_write(path, data) for path, data in files]
         _sync(folder)
     except OSError:

@@ -211,10 +211,7 @@ class Jobs:
                     beside(connection, known)
             return known
 
-        try:
-            return await self._db.write(insert)
-        except sa.exc.IntegrityError:  # PostgreSQL: release 0.35, which takes no lock, was first
-            return await self._db.write(insert)
+        return await self._db.write(insert)
 
     async def find(self, kind: str, catalog_id: str, request_id: str) -> Job | None:
         """Return the job that this request created, or None."""

@@ -19,36 +19,6 @@ else:
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
-class StartReferenceFitRequest(google.protobuf.message.Message):
-    """Request to fit the draft of a reference in a job."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    CATALOG_ID_FIELD_NUMBER: builtins.int
-    REQUEST_ID_FIELD_NUMBER: builtins.int
-    REFERENCE_ID_FIELD_NUMBER: builtins.int
-    PRODUCT_ID_FIELD_NUMBER: builtins.int
-    catalog_id: builtins.str
-    """Catalog. Default: "default"."""
-    request_id: builtins.str
-    """Id of the request, up to 128 characters; the same id returns the same job. If empty, the service generates one."""
-    reference_id: builtins.str
-    """Name of the reference: 1 to 64 lower-case letters, digits, "-" and "_", a letter or digit first. Required."""
-    product_id: builtins.str
-    """Product that the pieces are, up to 128 characters: photos are inspected by its id too. Empty: none."""
-    def __init__(
-        self,
-        *,
-        catalog_id: builtins.str = ...,
-        request_id: builtins.str = ...,
-        reference_id: builtins.str = ...,
-        product_id: builtins.str = ...,
-    ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "product_id", b"product_id", "reference_id", b"reference_id", "request_id", b"request_id"]) -> None: ...
-
-Global___StartReferenceFitRequest: typing_extensions.TypeAlias = StartReferenceFitRequest
-
-@typing.final
 class FitSpaceRequest(google.protobuf.message.Message):
     """Request to fit a space."""
 
@@ -61,7 +31,6 @@ class FitSpaceRequest(google.protobuf.message.Message):
     SEED_FIELD_NUMBER: builtins.int
     MAX_PHOTOS_FIELD_NUMBER: builtins.int
     SHOPPER_PHOTO_TAGS_FIELD_NUMBER: builtins.int
-    LEARN_FROM_CLICKS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -76,8 +45,6 @@ class FitSpaceRequest(google.protobuf.message.Message):
     """Maximum number of photos, 100 to 1,000,000. Default: 50,000. If there are more, products are sampled by the seed,
     each with all its photos.
     """
-    learn_from_clicks: builtins.bool
-    """Refused with REQUEST_INVALID since 0.40, which refines no space by clicks."""
     @property
     def shopper_photo_tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Tags of products whose photos were taken by shoppers, e.g. "shopper-photo", up to 16. All other photos count as the
@@ -94,8 +61,7 @@ class FitSpaceRequest(google.protobuf.message.Message):
         seed: builtins.int = ...,
         max_photos: builtins.int = ...,
         shopper_photo_tags: collections.abc.Iterable[builtins.str] | None = ...,
-        learn_from_clicks: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["backbone", b"backbone", "catalog_id", b"catalog_id", "learn_from_clicks", b"learn_from_clicks", "max_dimension", b"max_dimension", "max_photos", b"max_photos", "request_id", b"request_id", "seed", b"seed", "shopper_photo_tags", b"shopper_photo_tags"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["backbone", b"backbone", "catalog_id", b"catalog_id", "max_dimension", b"max_dimension", "max_photos", b"max_photos", "request_id", b"request_id", "seed", b"seed", "shopper_photo_tags", b"shopper_photo_tags"]) -> None: ...
 
 Global___FitSpaceRequest: typing_extensions.TypeAlias = FitSpaceRequest

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,20 +116,6 @@ async def test_a_sync_that_fails_fails_them_all(
     both = [folder.write(root / name, b"x") for name in "ab"]
     outcomes = await asyncio.gather(*both, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [OSError, OSError]
-
-
-def test_a_write_waits_for_a_deletion_of_release_0_40_beside_it(root: Path) -> None:
-    path = root / "photo"
-    path.write_bytes(b"bytes")
-    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    fcntl.flock(folder, fcntl.LOCK_EX)
-    writing = threading.Thread(target=durable.write, args=(root, [(path, b"bytes")]))
-    writing.start()
-    writing.join(0.3)
-    path.unlink()  # the other release has looked before the write
-    os.close(folder)
-    writing.join()
-    assert path.read_bytes() == b"bytes"
 
 
 async def test_after_a_sync_that_failed_bytes_are_written_again_not_renewed(

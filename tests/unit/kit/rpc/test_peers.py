@@ -239,11 +239,6 @@ def test_a_bad_change_leaves_the_former_key(ours: Path, monkeypatch: pytest.Monk
     assert here.metadata() == {"x-sightline-peer-key": OLD}
 
 
-def test_the_key_that_all_services_shared_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="set peer_keys_folder"):
-        PeerSettings(peer_key_file=tmp_path / "peers.key")
-
-
 @pytest.mark.parametrize("ending", ["\n", ""])
 def test_a_key_is_added_and_put_first_by_the_commands_of_the_page(ours: Path, ending: str) -> None:
     (ours / "embedder.key").write_text(f"{OLD}{ending}")

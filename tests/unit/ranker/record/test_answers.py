@@ -31,17 +31,6 @@ async def test_the_first_content_of_an_answer_stays(log: AnswerLog) -> None:
     assert await log.read("default", "a", NOW) == b"1"
 
 
-async def test_replicas_of_the_last_release_can_read_what_they_share(
-    log: AnswerLog, db: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "ranker.record.answers.as_message", lambda content: content + b" as message"
-    )
-    await log.write([answer("a")], NOW)
-    shared = await db.read(lambda connection: connection.dialect.name) == "postgresql"
-    assert await log.read("default", "a", NOW) == (b"x as message" if shared else b"x")
-
-
 async def test_no_transaction_waits_until_contents_are_encoded(
     log: AnswerLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,10 +40,6 @@ async def test_no_transaction_waits_until_contents_are_encoded(
         steps.append("transaction")
         return write(*given, **named)
 
-    def encoded(content: bytes) -> bytes:
-        steps.append("as message")
-        return content
-
     class Content:
         size = 1
 
@@ -63,9 +48,8 @@ async def test_no_transaction_waits_until_contents_are_encoded(
             return b"x"
 
     monkeypatch.setattr(answers, "_write", noted)
-    monkeypatch.setattr(answers, "as_message", encoded)
     assert len(await log.write([replace(answer("a"), content=Content())], NOW)) == 1
-    assert steps in (["encoded", "transaction"], ["encoded", "as message", "transaction"])
+    assert steps == ["encoded", "transaction"]
 
 
 async def test_an_answer_is_gone_when_its_time_is_over(log: AnswerLog) -> None:

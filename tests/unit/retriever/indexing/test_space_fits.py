@@ -14,13 +14,11 @@ from retriever.adapters.embedder import EmbedderClient
 from retriever.domain.errors import (
     EmbedderUnavailable,
     PhotosUnavailable,
-    RefinementFailed,
 )
 from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress, Label
 from retriever.indexing import fits
 from retriever.indexing.fits import FIT, FitTools
 from retriever.record import Record
-from retriever.servicer.index import FitServicer
 from retriever.wiring import job_queue
 from servicekit.errors import FailedPrecondition, ServiceError
 from servicekit.jobs.queue import Job, JobState
@@ -30,10 +28,8 @@ from servicekit.sql.database import Database
 from sightline.common.v1 import photo_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as embedder_pb
 from sightline.embedder.v1 import space_pb2, space_service_pb2, space_service_pb2_grpc
-from sightline.retriever.v1 import fit_service_pb2
 from sightline_rules.photos import image_id
 from tests.fakes.embedder import FakeEmbedder
-from tests.fakes.index import VERSION
 from tests.fakes.photo_store import FakePhotos
 from tests.stores import each_engine
 from tests.unit.retriever.conftest import write
@@ -70,12 +66,6 @@ def test_what_is_out_of_range_is_named(field: str, value: object) -> None:
     with pytest.raises(RequestInvalid) as caught:
         plan(**{field: value})
     assert [violation.field for violation in caught.value.violations] == [field]
-
-
-async def test_a_space_is_no_longer_refined_by_clicks(db: Database) -> None:
-    fits = FitServicer(["default"], job_queue(db))
-    with pytest.raises(RequestInvalid, match="no longer refined by clicks"):
-        await fits.FitSpace(fit_service_pb2.FitSpaceRequest(learn_from_clicks=True), None)  # type: ignore[arg-type]
 
 
 def test_zeros_are_the_defaults() -> None:
@@ -153,25 +143,6 @@ async def test_photos_go_with_their_family_title_category_and_camera(shop: Shop)
         "verdict": "BETTER",
         "skipped": 0,
     }
-
-
-@pytest.mark.parametrize("refined", [False, True])
-async def test_a_stored_job_of_the_last_release_is_done_or_ended(shop: Shop, refined: bool) -> None:
-    for number in range(2):
-        await shop.add(f"p{number}", b"%d" % number)
-    given = {"backbone": "", "max_dimension": 256, "seed": 0, "max_photos": 100}
-    former = {"shopper_photo_tags": [], "base": "", "refinement": ""}
-    if refined:
-        former |= {"base": VERSION, "refinement": "bWF0cml4"}
-    await shop.jobs.create(FIT, "default", {**given, **former}, "r1")
-    job = await shop.jobs.claim([FIT], "me", 60)
-    assert job is not None
-    deps = FitTools(shop.record, shop.photos, shop.embedder, shop.jobs)
-    if refined:
-        with pytest.raises(RefinementFailed, match="no longer refined by clicks"):
-            await fits.fit(job, deps)
-    else:
-        assert (await fits.fit(job, deps))["space_version"] == "f" * 16
 
 
 async def test_the_same_picture_under_two_products_is_one_group(shop: Shop) -> None:

@@ -10,7 +10,6 @@ import grpc
 from gateway.clients import messages
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.peers import EmbeddedRegions, HeatMap, ReadLabel
-from gateway.model.price import VIEWS_A_DETECTION
 from gateway.model.query import Signal, SignalKind
 from gateway.ports import EmbedderPort
 from servicekit.admission import quotas
@@ -120,8 +119,7 @@ class EmbedderClient(EmbedderPort):
                 )
                 for place in range(len(response.regions))
             ],
-            # 0: the embedder is older than this field.
-            views=response.embedded_views or VIEWS_A_DETECTION * len(response.regions),
+            views=response.embedded_views,
             work=messages.work(response.stage_timings),
         )
 

@@ -2,8 +2,8 @@
 
 The bytes are also those of an `AnswerRecord` with one product and an unknown field, so that
 releases until 0.37 answer ANSWER_RECORD_MISSING. Records of those releases, of answers that the
-ranker did not rank, and those that replicas of 0.37 may have to read (`as_message`), are serialized
-messages, which are read here too.
+ranker did not rank, and those in PostgreSQL of releases until 0.43, are serialized messages, which
+are read here too.
 """
 
 import json
@@ -117,11 +117,6 @@ def read_record(content: bytes, *, inputs: bool = True) -> pb.AnswerRecord:
         if micros:
             getattr(made, field).FromMicroseconds(micros)
     return made
-
-
-def as_message(content: bytes) -> bytes:
-    """Return a record as the serialized message that all releases read."""
-    return content if unpack(content) is None else read_record(content).SerializeToString()
 
 
 def read_columns(content: bytes) -> pb.AnsweredColumns:

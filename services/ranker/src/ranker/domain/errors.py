@@ -27,7 +27,6 @@ ServiceError
 ├── ModelCorrupt        MODEL_CORRUPT
 ├── ModelUnproven       MODEL_UNPROVEN
 ├── PublishIncomplete   PUBLISH_INCOMPLETE
-├── RefinementFailed    REFINEMENT_FAILED
 ├── DataInsufficient    TRAINING_DATA_INSUFFICIENT
 ├── TrainingDiverged    TRAINING_DIVERGED
 ├── BaseUnusable        TRAINING_BASE_UNUSABLE
@@ -157,12 +156,6 @@ class ModelCorrupt(FailedPrecondition, reason="MODEL_CORRUPT"):
 
 class ModelUnproven(FailedPrecondition, reason="MODEL_UNPROVEN"):
     """No evaluation permits that the model replaces the serving one."""
-
-
-class RefinementFailed(FailedPrecondition, reason="REFINEMENT_FAILED"):
-    """A job of a release before 0.40 that refines a space by clicks, which no release does now."""
-
-    message = "spaces are no longer refined by clicks: fit one on the catalog's photos"
 
 
 class PublishIncomplete(FailedPrecondition, reason="PUBLISH_INCOMPLETE"):

@@ -6,7 +6,7 @@ Their content is opaque here.
 import time
 from collections import Counter as Tally
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeAlias
@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from prometheus_client import Counter, Gauge
 from sqlalchemy import Connection
 
-from ranker.domain.answer_arrays import as_message
 from ranker.domain.consent import Purpose
 from ranker.domain.erasure import is_erased
 from ranker.domain.events import DAY_MICROS
@@ -118,7 +117,7 @@ class AnswerLog(TableRecord):
 
         def encode() -> None:
             given = {_key(each): each for each in answers}.values() if newest else answers
-            encoded[:] = _encoded([*given], content_of if self._db.local else _shared_content_of)
+            encoded[:] = _encoded(given)
 
         work = partial(_write, now_micros=now_micros, newest=newest)
         return await write_beside_others(self._db, work, encoded, announce=False, before=encode)
@@ -314,20 +313,12 @@ def content_of(answer: StoredAnswer) -> bytes:
     return content if isinstance(content, bytes) else content.encoded()
 
 
-def _shared_content_of(answer: StoredAnswer) -> bytes:
-    """Return the content as PostgreSQL stores it, which replicas of 0.37 may share during a
-    roll-out: they read messages alone."""
-    return as_message(content_of(answer))
-
-
-def _encoded(
-    answers: Sequence[StoredAnswer], stored: Callable[[StoredAnswer], bytes]
-) -> list[StoredAnswer]:
+def _encoded(answers: Iterable[StoredAnswer]) -> list[StoredAnswer]:
     """Encode the contents of answers, for readers of the queue too. Return those that could be."""
     found = list[StoredAnswer]()
     for answer in answers:
         try:
-            answer.content = stored(answer)
+            answer.content = content_of(answer)
             found.append(answer)
         except Exception as error:
             COUNTS.dropped.labels("refused").inc()
@@ -361,7 +352,7 @@ class AnswerQueue:
         """Queue an answer, which takes the place of a queued or stored one of its id: that one was
         formed anew. Return False if the queue is full: it is dropped."""
         if self._queued.count >= MOST_UNENCODED:
-            _encoded([answer], content_of)
+            _encoded([answer])
         return self._queued.offer(answer)
 
     async def write(self, answers: Sequence[StoredAnswer]) -> int:

@@ -11,7 +11,7 @@ from ranker.adapters.retriever import Catalog
 from ranker.domain import personal_data
 from ranker.domain.consent import Refusers
 from ranker.domain.erasure import ERASE, ErasedStore, Person
-from ranker.domain.errors import ErasureUnnoted, PurgeUnnoted, RefinementFailed
+from ranker.domain.errors import ErasureUnnoted, PurgeUnnoted
 from ranker.domain.private_counts import COUNTS
 from ranker.events import export, private_counts, purge, recount
 from ranker.events.backups import purges
@@ -61,8 +61,6 @@ from servicekit.jobs.worker import Do
 from servicekit.sql.retention import forget_jobs
 from servicekit.tasks.loops import Loop, in_each
 
-REFINE = "refine_space"
-"""Kind of jobs of releases before 0.40 that refined a space by clicks."""
 UNLEARNING, NIGHTS = "unlearning", "nights"
 """Names of loops for servicekit.liveness."""
 REMOVING = "removing catalogs"
@@ -135,7 +133,6 @@ def jobs_of(
     counts = CountsWork(budget, jobs, add_noise_apart, settings.least_shoppers, note)
     return {
         **trainings(jobs, train_command(settings.training_priority), stop),
-        REFINE: end_refinement,
         PURGE: noted(notes, lambda job: purge.run(job, selections, jobs, stop)),
         COUNTS: lambda job: private_counts.run(job, counts, exports.folder(job.catalog_id, job.id)),
         RECOUNT: lambda job: recount.run(
@@ -148,11 +145,6 @@ def jobs_of(
             made.database, jobs, selections, tuple(outside(settings, made, exports, job)), stop
         ).run(job),
     }
-
-
-async def end_refinement(job: Job) -> dict[str, str]:  # noqa: ARG001 - as the others
-    """End a job that waited while the worker was upgraded from a release before 0.40."""
-    raise RefinementFailed
 
 
 def outside(

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from retriever.domain.fit_plan import FitPlan, ReferencePlan
+from retriever.domain.fit_plan import FitPlan
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.indexing import fits, generations, rebuild
 from retriever.record import Record
@@ -11,7 +11,7 @@ from retriever.servicer import generation_messages
 from retriever.servicer import messages as wire
 from servicekit.jobs.queue import Jobs
 from servicekit.rpc.messages import value_of
-from servicekit.rpc.requests import RequestInvalid, enter
+from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import (
@@ -114,7 +114,7 @@ class RebuildServicer:
 
 @dataclass(frozen=True)
 class FitServicer:
-    """Creates jobs that fit spaces and references."""
+    """Creates jobs that fit spaces."""
 
     catalogs: Collection[str]
     jobs: Jobs
@@ -123,18 +123,6 @@ class FitServicer:
         self, request: fit_service_pb2.FitSpaceRequest, context: Context
     ) -> job_pb2.Job:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        if request.learn_from_clicks:
-            gone = "spaces are no longer refined by clicks, since 0.40: leave it out"
-            raise RequestInvalid.at("learn_from_clicks", gone)
         wanted = fits.plan(value_of(FitPlan, request))
         job = await fits.ask(catalog, wanted, self.jobs, request_id=request.request_id)
-        return wire.job(job)
-
-    async def StartReferenceFit(
-        self, request: fit_service_pb2.StartReferenceFitRequest, context: Context
-    ) -> job_pb2.Job:
-        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        wanted = value_of(ReferencePlan, request)
-        fits.check(wanted)
-        job = await fits.ask_reference(catalog, wanted, self.jobs, request_id=request.request_id)
         return wire.job(job)
