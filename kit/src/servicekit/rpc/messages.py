@@ -2,9 +2,10 @@
 each candidate of an answer.
 
 A field takes the attribute or key of its name, or that of `names`. Times and durations are
-microseconds (times since 1970, UTC; ``start_time`` is ``start_micros``) or datetimes; a time of 0
-is unset. A count may take the attribute without ``_count``. Enums are matched by name, errors
-become statuses, and nested values nested messages. `None` leaves a field unset.
+microseconds (times since 1970, UTC; ``start_time`` is ``start_micros``), datetimes or, as mappings,
+their fields; a time of 0 is unset. A count may take the attribute without
+``_count``. Enums are matched by name, errors become statuses, and nested values nested messages.
+`None` leaves a field unset.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -147,7 +148,7 @@ class MessageWriter:
             return value
         if of.kind is Timestamp:
             return _time(value)
-        if of.kind is Duration:
+        if of.kind is Duration and not isinstance(value, Mapping):
             seconds, rest = divmod(value, 1_000_000)
             return Duration(seconds=seconds, nanos=1_000 * rest)
         if of.kind is Status:

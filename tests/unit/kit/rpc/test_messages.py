@@ -10,10 +10,12 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from servicekit.errors import FailedPrecondition
-from servicekit.rpc.messages import MessageWriter, UnknownMember, micros_of, value_of
+from servicekit.rpc.messages import MessageWriter, UnknownMember, micros_of, timings, value_of
 from servicekit.rpc.messages import message_of as plain_message
+from servicekit.telemetry import Stage
+from sightline.common.v1 import answer_pb2, job_pb2
 from sightline.common.v1 import catalog_list_service_pb2 as list_pb
-from sightline.common.v1 import job_pb2
+from sightline.vision.v1 import detection_service_pb2
 from sightline.vision.v1 import watch_pb2 as watch_pb
 from sightline.vision.v1 import webhook_service_pb2 as pb
 
@@ -188,3 +190,20 @@ def test_lists_are_tuples() -> None:
 )
 def test_a_time_that_is_none_is_negative(message: Duration | Timestamp) -> None:
     assert micros_of(message) == -1
+
+
+def test_stages_become_one_timing_for_each_name() -> None:
+    stages = [Stage("embed", 0.5, 1.0), Stage("search", 1.5, 0.25), Stage("embed", 2.0, 0.5)]
+    wanted = [
+        answer_pb2.StageTiming(
+            stage="embed", start=Duration(nanos=500_000_000), total=Duration(seconds=2)
+        ),
+        answer_pb2.StageTiming(
+            stage="search",
+            start=Duration(seconds=1, nanos=500_000_000),
+            total=Duration(nanos=250_000_000),
+        ),
+    ]
+    made = detection_service_pb2.DetectProductsResponse(stage_timings=timings(stages))
+    assert list(made.stage_timings) == wanted
+    assert plain_message(type(made), {"stage_timings": timings(stages)}) == made

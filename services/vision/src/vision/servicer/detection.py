@@ -7,7 +7,7 @@ from prometheus_client import Counter
 
 from servicekit import tracing
 from servicekit.rpc.messages import MessageWriter, timings
-from servicekit.rpc.requests import enter, take_request_id
+from servicekit.rpc.requests import duration, enter, take_request_id
 from servicekit.rpc.server import Context
 from servicekit.telemetry import Stages
 from sightline.common.v1.detection_pb2 import DetectionHeatMap
@@ -77,11 +77,10 @@ def _answer(
         counts=[pb.ProductCount(product_id=name, count=count) for name, count in found.counts],
         products=[each.row for each in (*found.products, *report.missing)],
         degradations=(*found.degradations, *report.degradations),
-        decoding_time=round(stages.decoding_seconds * 1e6),
+        stage_timings=timings(stages.finished),
+        decoding_time=duration(stages.decoding_seconds),
         request_id=request_id,
     )
-    for timing in timings(stages.finished):
-        response.stage_timings.add(**timing)
     for place, drawn in found.heat_maps.items():
         response.detections[place].heat_map.CopyFrom(_message_of(DetectionHeatMap, drawn))
     for product in response.products:
