@@ -295,6 +295,14 @@ async def test_a_photo_whose_term_has_ended_is_not_missed(shop: Shop) -> None:
     assert await move(replace(shop.move(), clock=lambda: LATEST), ("default",), str)
 
 
+async def test_a_photo_that_was_taken_down_is_not_missed(shop: Shop) -> None:
+    await shop.photos.delete("default", image_id(FRAME))
+    taken = sa.text("INSERT INTO takedowns VALUES ('default', :image_id, '', 1)")
+    of = {"image_id": image_id(FRAME)}
+    await shop.source.write(lambda c: c.execute(taken, of))
+    assert await move(shop.move(), ("default",), str)
+
+
 async def test_numbers_of_alerts_never_go_back(shop: Shop) -> None:
     """Streams of alerts of watches that were deleted before the move go on."""
     record = Record(shop.target)

@@ -42,6 +42,7 @@ BATCH: Final = 1_000
 _CATALOGS: Final = sa.table(
     "catalogs", sa.column("catalog_id"), sa.column("uid"), sa.column("state")
 )
+_TAKEDOWNS: Final = sa.table("takedowns", sa.column("catalog_id"), sa.column("image_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class FormerCatalog:
     key: str
     """Its key here."""
     image_ids: tuple[str, ...]
-    """Photos of its watches whose term has not ended."""
+    """Photos of its watches whose term has not ended, and that were not taken down."""
 
 
 def former_catalogs(source: Connection, declared: Collection[str], now: int) -> list[FormerCatalog]:
@@ -67,13 +68,19 @@ def former_catalogs(source: Connection, declared: Collection[str], now: int) -> 
         row = None if catalog_id in declared else listed.get(catalog_id)
         if row is not None and row.state in (CatalogState.REMOVING, CatalogState.REMOVED):
             continue
-        c = watch_photos.c
-        kept = c.catalog_id == catalog_id, sa.or_(c.expire_time == 0, c.expire_time > now)
-        photos = sa.select(c.image_id).distinct().where(*kept)
-        image_ids = source.execute(photos.order_by(c.image_id)).scalars()
         key = key_with(catalog_id, "" if row is None else row.uid)
-        found.append(FormerCatalog(catalog_id, key, tuple(image_ids)))
+        found.append(FormerCatalog(catalog_id, key, _photos(source, catalog_id, now)))
     return found
+
+
+def _photos(source: Connection, catalog_id: str, now: int) -> tuple[str, ...]:
+    c = watch_photos.c
+    taken_down = sa.exists().where(
+        _TAKEDOWNS.c.catalog_id == c.catalog_id, _TAKEDOWNS.c.image_id == c.image_id
+    )
+    kept = c.catalog_id == catalog_id, (c.expire_time == 0) | (c.expire_time > now), ~taken_down
+    query = sa.select(c.image_id).distinct().where(*kept).order_by(c.image_id)
+    return tuple(source.execute(query).scalars())
 
 
 def is_moved(connection: Connection, key: str) -> bool:
