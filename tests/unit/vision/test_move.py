@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -336,9 +337,10 @@ def test_the_command_moves_and_can_be_repeated(
     monkeypatch.setenv("VISION_DATABASE_URL", address(shop.target))
     monkeypatch.setenv("VISION_PHOTOS_URL", str(tmp_path / "frames"))
     (tmp_path / "url").write_text(f"{address(shop.source)}\n")
-    given = ["move", "--from-file", str(tmp_path / "url"), "--photos", str(tmp_path / "photos")]
-    monkeypatch.setattr("sys.argv", given)
-    for outcome in ("moved", "moved before"):
+    monkeypatch.setattr("sys.stdin", StringIO(f"{address(shop.source)}\n"))
+    for file, outcome in ((str(tmp_path / "url"), "moved"), ("-", "moved before")):
+        given = ["move", "--from-file", file, "--photos", str(tmp_path / "photos")]
+        monkeypatch.setattr("sys.argv", given)
         assert module.main() == 0
         said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert [each["outcome"] for each in said] == [outcome] * 2
