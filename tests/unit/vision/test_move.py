@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -295,6 +296,14 @@ async def test_a_photo_whose_term_has_ended_is_not_missed(shop: Shop) -> None:
     assert await move(replace(shop.move(), clock=lambda: LATEST), ("default",), str)
 
 
+async def test_a_photo_that_was_taken_down_is_not_missed(shop: Shop) -> None:
+    await shop.photos.delete("default", image_id(FRAME))
+    taken = sa.text("INSERT INTO takedowns VALUES ('default', :image_id, '', 1)")
+    of = {"image_id": image_id(FRAME)}
+    await shop.source.write(lambda c: c.execute(taken, of))
+    assert await move(shop.move(), ("default",), str)
+
+
 async def test_numbers_of_alerts_never_go_back(shop: Shop) -> None:
     """Streams of alerts of watches that were deleted before the move go on."""
     record = Record(shop.target)
@@ -328,9 +337,10 @@ def test_the_command_moves_and_can_be_repeated(
     monkeypatch.setenv("VISION_DATABASE_URL", address(shop.target))
     monkeypatch.setenv("VISION_PHOTOS_URL", str(tmp_path / "frames"))
     (tmp_path / "url").write_text(f"{address(shop.source)}\n")
-    given = ["move", "--from-file", str(tmp_path / "url"), "--photos", str(tmp_path / "photos")]
-    monkeypatch.setattr("sys.argv", given)
-    for outcome in ("moved", "moved before"):
+    monkeypatch.setattr("sys.stdin", StringIO(f"{address(shop.source)}\n"))
+    for file, outcome in ((str(tmp_path / "url"), "moved"), ("-", "moved before")):
+        given = ["move", "--from-file", file, "--photos", str(tmp_path / "photos")]
+        monkeypatch.setattr("sys.argv", given)
         assert module.main() == 0
         said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert [each["outcome"] for each in said] == [outcome] * 2

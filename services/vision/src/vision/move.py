@@ -117,7 +117,9 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m vision.move", description=__doc__)
     source = made.add_mutually_exclusive_group(required=True)
     source.add_argument("--from", dest="url", help="RETRIEVER_DATABASE_URL")
-    source.add_argument("--from-file", dest="file", type=Path, help="a file with it")
+    source.add_argument(
+        "--from-file", dest="file", type=Path, help="a file with it; -: standard input"
+    )
     made.add_argument("--photos", help="RETRIEVER_PHOTOS_URL: move watches and webhooks")
     made.add_argument(
         "--without-lost-photos", action="store_true", help="move catalogs that have lost photos too"
@@ -132,6 +134,10 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def _read(file: Path) -> str:
+    return sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
+
+
 def main() -> int:
     """Run the command. Return its exit status: 1 if a catalog was refused, 2 if a store failed."""
     commands = parser()
@@ -140,7 +146,7 @@ def main() -> int:
         commands.error("give --photos, --references or both")
     settings = checked(VisionSettings)
     try:
-        url = given.url or given.file.read_text("utf-8").strip()
+        url = given.url or _read(given.file).strip()
         with (
             closing(database(settings)) as target,
             closing(Database(url, migrations=MIGRATIONS)) as source,

@@ -48,6 +48,7 @@ BATCH: Final = 1_000
 _CATALOGS: Final = sa.table(
     "catalogs", sa.column("catalog_id"), sa.column("uid"), sa.column("state")
 )
+_TAKEDOWNS: Final = sa.table("takedowns", sa.column("catalog_id"), sa.column("image_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class FormerCatalog:
     key: str
     """Its key here."""
     image_ids: tuple[str, ...]
-    """Photos of its watches whose term has not ended."""
+    """Photos of its watches whose term has not ended, and that were not taken down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +94,18 @@ def former_catalogs(source: Connection, declared: Collection[str], now: int) -> 
         key = keys.get(catalog_id, catalog_id)
         if key is None:
             continue
-        c = watch_photos.c
-        kept = c.catalog_id == catalog_id, sa.or_(c.expire_time == 0, c.expire_time > now)
-        photos = sa.select(c.image_id).distinct().where(*kept)
-        image_ids = source.execute(photos.order_by(c.image_id)).scalars()
-        found.append(FormerCatalog(catalog_id, key, tuple(image_ids)))
+        found.append(FormerCatalog(catalog_id, key, _photos(source, catalog_id, now)))
     return found
+
+
+def _photos(source: Connection, catalog_id: str, now: int) -> tuple[str, ...]:
+    c = watch_photos.c
+    taken_down = sa.exists().where(
+        _TAKEDOWNS.c.catalog_id == c.catalog_id, _TAKEDOWNS.c.image_id == c.image_id
+    )
+    kept = c.catalog_id == catalog_id, (c.expire_time == 0) | (c.expire_time > now), ~taken_down
+    query = sa.select(c.image_id).distinct().where(*kept).order_by(c.image_id)
+    return tuple(source.execute(query).scalars())
 
 
 def is_moved(connection: Connection, key: str) -> bool:
