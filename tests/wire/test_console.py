@@ -415,11 +415,11 @@ async def columns(watched: Watched, _gateway: FakeGateway) -> None:
     await watched.open("/import")
     file = {"name": "wines.csv", "mimeType": "text/csv", "buffer": rows}
     await watched.page.set_input_files("#file", file)  # type: ignore[arg-type]
-    await watched.page.click("button.main")
-    await watched.page.wait_for_selector("#c1")
+    async with watched.page.expect_navigation():
+        await watched.page.click("button.main")
     await watched.page.fill("#currency", "EUR")
-    await watched.page.click(".ask button")
-    await watched.page.wait_for_selector(".cards")
+    async with watched.page.expect_navigation():
+        await watched.page.click(".ask button")
 
 
 async def rejected_rows(watched: Watched, gateway: FakeGateway) -> None:
