@@ -289,14 +289,26 @@ ROWS = {
         "unit/client/test_cli_import.py::test_bad_rows_are_reported_by_number_and_kept_to_be_fixed",
     ),
     "sightline_client.files.shelf_plans": Row("a plan of a shelf", Does.REFUSED, COMMANDS),
+    "sightline_client.files.sheet_reading": Row("a table", Does.REFUSED, TABLES),
     "sightline_client.files.workbook": Row("a table", Does.REFUSED, TABLES),
     "sightline_client.files.xml_records": Row("a feed", Does.REFUSED, TABLES),
     "sightline_client.transport.tls": Row("certificates", Does.REFUSED, COMMANDS),
     "sightline_client.values.photos": Row("a photo", Does.REFUSED, COMMANDS),
+    "vision.adapters.former_references": Row(
+        "references of an embedder up to 0.43",
+        Does.REFUSED,
+        "unit/vision/test_move_references.py::test_a_damaged_version_is_told_and_costs_no_other",
+    ),
     "vision.backup.archive": Row(
         "a backup",
         Does.REFUSED,
         "unit/vision/test_backups.py::test_damaged_or_hostile_watches_change_nothing",
+    ),
+    "vision.inspection.files": Row(
+        "photos of a draft; the memory of a reference",
+        Does.SKIPPED,
+        "unit/vision/inspection/test_inspection_use_cases.py"
+        "::test_a_damaged_photo_of_a_draft_costs_no_other",
     ),
     "vision.move": Row(
         "the address of a retriever's record",

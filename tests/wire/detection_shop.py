@@ -14,7 +14,7 @@ from tests.fakes.gateway_wire_embedder import Embedding
 from tests.fakes.gateway_wire_ranker import Events
 from tests.fakes.gateway_wire_retriever import CatalogLists, Products, Vectors
 from tests.stores import Stores
-from tests.wire.vision_shop import seeing
+from tests.wire.vision_shop import VisionShop, seeing
 
 
 @dataclass
@@ -25,6 +25,7 @@ class Cameras:
     retriever: Peer
     ranker: Peer
     detection: DetectionServiceStub
+    vision: VisionShop
 
 
 @pytest.fixture
@@ -41,6 +42,6 @@ async def suite(stores: Stores, tmp_path: Path, shared_decoders: None) -> AsyncI
         await peer.up()
     targets = {name: f"127.0.0.1:{peer.port}" for name, peer in peers.items()}
     async with seeing(stores, tmp_path, **targets) as vision:
-        yield Cameras(**peers, detection=DetectionServiceStub(vision.channel))
+        yield Cameras(**peers, detection=DetectionServiceStub(vision.channel), vision=vision)
     for peer in peers.values():
         await peer.down()

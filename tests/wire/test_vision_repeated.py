@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from tests.fakes.photos import photo
 from tests.fakes.pieces import piece
 from tests.stores import Stores
 from tests.wire.cancelled_calls import Offered, cancel_all
+from tests.wire.detection_shop import Cameras, suite
 from tests.wire.repeated_calls import methods, repeat
 from tests.wire.test_vision_patches import features, model, models, port
 from tests.wire.vision_shop import VisionShop, seeing
@@ -24,7 +24,7 @@ from vision.inspection.fits import ReferencePlan
 from vision.record import metadata
 from vision.wiring import job_queue
 
-__all__ = ["features", "model", "models", "port"]
+__all__ = ["features", "model", "models", "port", "suite"]
 RULE = watch_pb2.WatchRule(rule_id="r", fault=watch_pb2.FaultCondition(fault="FAULT_BLACK"))
 WATCH = watch_pb2.Watch(watch_id="shelf", rules=[RULE])
 SHELF = {"watch_id": "shelf"}
@@ -43,6 +43,7 @@ CALLS = (
     ("InspectionService/PromoteReference", {"reference_id": "r"}),
     ("InspectionService/DeleteReference", {"reference_id": "r"}),
 )
+DETECTION = "DetectionService/DetectProducts"
 ELSEWHERE = {"WatchService/SendFrames": "unit/vision/watching/test_frames.py"}
 """Calls that are repeated by the tests in these files."""
 
@@ -82,13 +83,10 @@ async def test_each_call_can_be_made_again_after_it_was_cancelled(shop: VisionSh
     assert fitted.fitted is not None
     await shop.parts.references.promote("default", "s", "", force=False)
     job = await fits.ask("default", ReferencePlan("s", ""), job_queue(shop.db), request_id="")
-    rows: dict[str, dict[str, Any]] = {
-        **dict(CALLS),
-        "WatchService/SendFrames": {"frames": [{"image": photo(seed=1)}]},
-        "DetectionService/DetectProducts": {"image": photo(seed=1)},
-    }
+    rows = {**dict(CALLS), "WatchService/SendFrames": {"frames": [{"image": photo(seed=1)}]}}
     refused = {"WatchService/GetAlertPhoto": "no frame raised an alert"}
     offered = Offered(shop.offered, shop.settings, catalogs=shop.parts.catalogs)
+    del offered.methods[DETECTION]  # by the next test, where searches are answered
     rows["InspectionService/Inspect"] = {"reference_id": "s", "image": piece(100)}
     values = {
         **{"watch_id": "shelf", "webhook_id": "hook", "image_id": "a" * 64},
@@ -98,3 +96,14 @@ async def test_each_call_can_be_made_again_after_it_was_cancelled(shop: VisionSh
         offered, values, rows, refused=refused, endless={"WatchService/WatchAlerts"}
     )
     assert {name for name, count in awaits.items() if not count} == set()
+
+
+@pytest.mark.full
+async def test_products_in_photos_are_found_again_after_the_call_was_cancelled(
+    suite: Cameras,
+) -> None:
+    vision = suite.vision
+    offered = Offered(vision.offered, vision.settings, catalogs=vision.parts.catalogs)
+    offered.methods = {DETECTION: offered.methods[DETECTION]}
+    rows = {DETECTION: {"image": b"shelf", "heat_maps": {}}}
+    assert (await cancel_all(offered, {}, rows))[DETECTION] > 3
