@@ -90,7 +90,7 @@ VALUES: tuple[Value, ...] = (
     Value("buckets.exports", "Exports.", BUCKET, given="exports"),
     Value("buckets.catalogBackups", "Backups of catalogs: another account or region, with versioning and object lock.", BUCKET, given="catalogBackups"),
     Value("buckets.eventBackups", "Backups of events and models.", BUCKET, given="eventBackups"),
-    Value("buckets.vision", "Photos of cameras, for vision alone.", ANY_BUCKET, given="vision"),
+    Value("buckets.vision", "Photos of cameras and of good pieces, for vision alone.", ANY_BUCKET, given="vision"),
     Value("buckets.visionBackups", "Backups of watches and references, for vision alone.", ANY_BUCKET, given="visionBackups"),
     Value("storageClass", "Storage class of the volume on which backups are assembled. Empty: the default class.", TEXT),
     Value("gpu.enabled", "Run Triton on GPUs. Choose before you write the first product: vectors differ.", SWITCH, True),

@@ -17,12 +17,9 @@ import numpy.typing as npt
 from bench.datasets import unique
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import mean, median_ratio, percentile
-from embedder.domain import inspection
-from embedder.domain.inspection import PatchMemory, PieceVerdict
+from embedder.domain.patches import BLOCKS, patches
 from embedder.domain.photos import PhotoView
 from embedder.domain.recipes import PhotoRecipe, PreprocessStep
-from embedder.inspection.fit_reference import CHUNK
-from embedder.inspection.references import MOST_AT_ONCE
 from embedder.preprocessing import preprocess
 from lab.datasets import featured, grocery, pieces
 from lab.datasets.pieces import GRADES, KINDS, Floats, Mask, Pixels
@@ -30,9 +27,13 @@ from lab.harness import rounds
 from lab.harness.rounds import RoundFigures
 from lab.peers import embedders
 from sightline.embedder.v1 import embedding_service_pb2, embedding_service_pb2_grpc
-from sightline.embedder.v1 import inspection_service_pb2 as pb
+from sightline.vision.v1 import inspection_service_pb2 as pb
 from sightline_rules.photos import PhotoLimits
 from tests.peer_stubs import peer_stub
+from vision.domain import inspection
+from vision.domain.inspection import PatchMemory, PieceVerdict
+from vision.inspection.fit_reference import CHUNK
+from vision.inspection.references import MOST_AT_ONCE
 
 Say: TypeAlias = Callable[[str], None]
 Scores: TypeAlias = npt.NDArray[np.float32]
@@ -111,8 +112,12 @@ def run(say: Say) -> BenchResult:
     folder = grocery.find()
     if folder is None or not featured.there(MODEL):
         return _absent()
-    with embedders.without_cache(say, references=True) as served:
-        times, fits = asyncio.run(_times(served.port, served.programs, say))
+    with (
+        embedders.without_cache(say) as served,
+        embedders.vision_server(served.folder, served.port) as (vision, port),
+    ):
+        programs = *served.programs, vision
+        times, fits = asyncio.run(_times(served.port, port, programs, say))
     table = _table(folder)
     found = {}
     for seed, (name, photo) in enumerate(table):
@@ -201,7 +206,7 @@ def _replace(
 
 
 def _fitted(photos: Sequence[Pixels]) -> tuple[Floats, PatchMemory]:
-    """Return the features of photos, and the memory fitted on them as the embedder does."""
+    """Return the features of photos, and the memory fitted on them as vision does."""
     features = _features(photos)
     on = [at % len(photos) for at in range(inspection.DRAWN)]
     drawn = [inspection.with_defect(photos[at], seed) for seed, at in enumerate(on)]
@@ -277,12 +282,12 @@ def _seen(data: bytes) -> Pixels:
 
 
 def _features(photos: Sequence[Pixels]) -> Floats:
-    names = [block + "_map" for block in inspection.BLOCKS]
+    names = [block + "_map" for block in BLOCKS]
     opened = featured.opened(MODEL)
     found = []
     for start in range(0, len(photos), featured.BATCH):
         maps = opened.run(names, {"image": np.stack(photos[start : start + featured.BATCH])})
-        found.append(inspection.patches(dict(zip(inspection.BLOCKS, maps, strict=True))))
+        found.append(patches(dict(zip(BLOCKS, maps, strict=True))))
     return np.concatenate(found)
 
 
@@ -321,13 +326,17 @@ def _public(say: Say) -> dict[str, float]:
 
 
 async def _times(
-    port: int, programs: Sequence[int], say: Say
+    embedder: int, vision: int, programs: Sequence[int], say: Say
 ) -> tuple[RoundFigures, Mapping[int, float]]:
-    """Return the costs of an embedding and of an inspection, and the seconds of fits."""
+    """Return the costs of an embedding and of an inspection, and the seconds of fits. `embedder`,
+    `vision`: their ports."""
     source = unique.unique(unique.photos(unique.SMALL, 40, 2.0))
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with (
+        grpc.aio.insecure_channel(f"127.0.0.1:{embedder}") as channel,
+        grpc.aio.insecure_channel(f"127.0.0.1:{vision}") as inspecting,
+    ):
         embedding = embedding_service_pb2_grpc.EmbeddingServiceStub(channel)
-        stub = peer_stub("embedder", channel)
+        stub = peer_stub("vision", inspecting)
         await _fit(stub, "table", 32)
         await stub.PromoteReference(pb.PromoteReferenceRequest(reference_id="table"))
         say("fits")

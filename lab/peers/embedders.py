@@ -158,6 +158,21 @@ def embedder_server(folder: Path, triton_port: int, **settings: str) -> Iterator
         yield pid, port
 
 
+@contextmanager
+def vision_server(folder: Path, embedder_port: int) -> Iterator[tuple[int, int]]:
+    """Run vision in front of an embedder, without a retriever. Yield process id and port."""
+    port = free_port()
+    given = {
+        "VISION_PORT": str(port),
+        "VISION_EMBEDDER_TARGET": f"127.0.0.1:{embedder_port}",
+        "VISION_DATABASE_URL": f"sqlite:///{folder}/vision.db",
+        "VISION_PHOTOS_URL": str(folder / "photos"),
+    }
+    command = [sys.executable, "-m", "vision"]
+    with serving(command, folder / "vision.log", grpc_serving(port), given) as pid:
+        yield pid, port
+
+
 @dataclass(frozen=True, slots=True)
 class ServedEmbedder:
     """A running embedder with its Triton."""
@@ -171,19 +186,14 @@ class ServedEmbedder:
 
 
 @contextmanager
-def without_cache(
-    say: Callable[[str], None], *, references: bool = False, **settings: str
-) -> Iterator[ServedEmbedder]:
-    """Run Triton and an embedder that caches nothing during the block. `references`: it can fit
-    references of good pieces; `settings`: others of the embedder, by variable. Raise OSError when
-    one does not get ready."""
+def without_cache(say: Callable[[str], None], **settings: str) -> Iterator[ServedEmbedder]:
+    """Run Triton and an embedder that caches nothing during the block. `settings`: others of the
+    embedder, by variable. Raise OSError when one does not get ready."""
     with tempfile.TemporaryDirectory(prefix="sightline-bench-") as name, ExitStack() as running:
         folder = Path(name)
         say("starting Triton and the embedder")
         triton_id, triton_port = running.enter_context(triton_server(folder))
         settings["EMBEDDER_CACHE_BYTES"] = "0"
-        if references:
-            settings["EMBEDDER_SPACES"] = str(folder / "spaces")
         ours, port = running.enter_context(embedder_server(folder, triton_port, **settings))
         yield ServedEmbedder(port, (triton_id, ours), folder)
 

@@ -51,12 +51,6 @@ ROWS = {
         "unit/embedder/adapters/onnxruntime/test_engine.py"
         "::test_a_model_that_can_not_be_loaded_says_what_to_do_and_affects_no_other",
     ),
-    "embedder.adapters.reference_store": Row(
-        "photos, states and versions of references",
-        Does.SKIPPED,
-        "unit/embedder/adapters/test_reference_store.py"
-        "::test_a_damaged_file_of_a_reference_costs_no_other",
-    ),
     "embedder.bringing.bring": Row(
         "reference vectors, photos and manifests that a command names",
         Does.REFUSED,

@@ -48,7 +48,6 @@ TESTED = {
 """What holds something for calls, each with the file that cancels its calls."""
 SCOPED = {
     "embedder.adapters.onnxruntime.engine.OnnxEngine": "a lock around a block",
-    "embedder.inspection.references.References": "a lock around a block",
     "embedder.serving.fitted_models.FittedModels": "a lock around a block",
     "embedder.serving.model.ServedModel": "a lock around a block",
     "embedder.serving.model_routes.VersionRoute": "a lock around a block",
@@ -67,6 +66,7 @@ SCOPED = {
     "retriever.columns.column_cache.Columns": "a lock around a block",
     "vision.delivery.deliverer.Deliverer": "a semaphore around a block",
     "vision.detection.heat_maps.HeatMapDrawer": "a semaphore around a block",
+    "vision.inspection.references.References": "a lock around a block",
     "vision.watching.frames._Queue": "a value",
     "vision.watching.snapshots.SnapshotPoller": "a semaphore around a block",
     "servicekit.audit.entries._Written": "a Promise of one entry",

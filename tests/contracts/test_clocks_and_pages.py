@@ -56,7 +56,6 @@ ZONES_BY_HAND = {
     "kit/src/servicekit/artefacts/content_store.py:_older": "in_utc",
     "services/ranker/src/ranker/backups.py:purges": "_time rejects one without a zone",
     "services/ranker/src/ranker/events/backups/purges.py:forget_before": "replace(tzinfo=UTC)",
-    "services/embedder/src/embedder/adapters/reference_store.py:listed": "made with UTC",
     "kit/src/servicekit/outbound/fetch.py:_modified": "in_utc",
     "kit/src/servicekit/rpc/tls.py:_end": "a property in UTC",
     "client/src/sightline_client/convert/to_wire.py:timestamp": "rejects one without a zone",

@@ -62,6 +62,7 @@ CACHES = {
     ("retriever.search.recall.watchdog", "Watchdog", "_subsets"): UNIQUE,
     ("retriever.search.sampling", "Samples", "_kept"): FOLLOWS,
     ("vision.watching.frames", "FrameChecks", "_queues"): NO_CONTENT,
+    ("vision.watching.watches", "Watches", "photos"): UID,
     ("retriever.workers.collection_loop", "IndexLoop", "_statuses"): UNIQUE,
     ("retriever.workers.embedding", "EmbeddingLoop", "_offers"): NO_CONTENT,
     ("ranker.events.backups.consents", "ConsentNotes", "_noted"): NO_CONTENT,

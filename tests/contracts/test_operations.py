@@ -62,7 +62,7 @@ ROWS: Mapping[str, Sequence[str]] = {
         *("watches", "one-process-watches", "processes: vision", "processes: vision-worker"),
     ],
     "Frames of watches": [],  # tests/wire/test_vision_snapshots.py
-    "Objects can't be found, or pieces not inspected": [],  # tests/wire/test_inspection.py
+    "Objects can't be found, or pieces not inspected": [],  # tests/wire/test_vision_inspection.py
     "The event log": [],  # tests/wire/test_event_log.py
     "Forged events": [],  # the same
     "A greedy caller": ["greedy"],

@@ -22,7 +22,7 @@ MAKE = {retriever.adapters.embedder, ranker.wiring.backend}
 """Modules that make channels without pings."""
 USE = [retriever.adapters.embedder, ranker.adapters.retriever, servicekit.catalogs.removal]
 """Modules that call over them."""
-PINGED = {retriever.adapters.embedder: {"_spaces", "_inspection"}}
+PINGED = {retriever.adapters.embedder: {"_spaces"}}
 """Stubs of these modules on channels with pings: fits take any time."""
 
 

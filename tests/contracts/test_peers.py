@@ -24,9 +24,10 @@ REGISTRY = "kit/src/servicekit/catalogs/list_service.py"
 REMOVAL = "kit/src/servicekit/catalogs/removal.py"
 FRAMES = (
     "services/vision/src/vision/adapters/embedder.py",
+    "services/vision/src/vision/adapters/patches.py",
     "services/vision/src/vision/adapters/product_vectors.py",
 )
-"""Both processes of vision check frames."""
+"""Both processes of vision check frames and fit references."""
 CALLERS: Mapping[PeerName, tuple[str, ...]] = {
     PeerName.GATEWAY: ("services/gateway/src/gateway", REGISTRY),
     PeerName.RETRIEVER: ("services/retriever/src/retriever/adapters/face_finder.py",),

@@ -12,7 +12,7 @@ from google.rpc import status_pb2
 from retriever.domain.category_mismatch import CategoryPath, Classification
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import EmbedderUnavailable, VersionMismatch
-from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress, ReferencePlan
+from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
 from retriever.domain.vectors import GivenVector
 from servicekit.errors import FailedPrecondition, ServiceError
 from servicekit.rpc.interceptors import ObservedServer
@@ -54,12 +54,6 @@ class FakeEmbedder:
     """Every space that was fitted."""
     unfit: list[ServiceError] = field(default_factory=list)
     """Errors of the next fits, in turn."""
-    fitted_references: list[ReferencePlan] = field(default_factory=list)
-    """Every reference that was fitted."""
-    fit_lasts: bool = False
-    """True: fits of references do not end."""
-    reference_verdict: str = ""
-    """Verdict on the references that are fitted."""
     head: frozenset[CategoryPath] = frozenset()
     """The categories that every version knows of photos."""
     classifications: dict[bytes | str, Classification] = field(default_factory=dict)
@@ -113,17 +107,6 @@ class FakeEmbedder:
             raise self.unfit.pop(0)
         self.fitted.append((plan, taken))
         yield FitProgress(len(taken), 0, "f" * 16, "visual_0123456789ab", "BETTER")
-
-    async def fit_reference(
-        self, catalog_id: str, plan: ReferencePlan
-    ) -> AsyncIterator[FitProgress]:
-        yield FitProgress(32, total=84)
-        if self.fit_lasts:
-            await asyncio.Event().wait()
-        if self.unfit:
-            raise self.unfit.pop(0)
-        self.fitted_references.append(plan)
-        yield FitProgress(84, version="e" * 16, verdict=self.reference_verdict, total=84)
 
     async def categories(
         self, catalog_id: str, space: str, version: str

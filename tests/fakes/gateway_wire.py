@@ -102,6 +102,7 @@ class Suite:
     retriever_jobs: dict[str, int]
     """The retriever's jobs; see Jobs."""
     ranker_jobs: dict[str, int]
+    vision_jobs: dict[str, int]
     gateway: Gateway
     settings: GatewaySettings
 
@@ -112,11 +113,11 @@ async def running(*, whole: bool = False, **settings: object) -> AsyncIterator[S
     Its deadlines are longer than a shop's, because other tests may occupy the processor."""
     products = list(PRODUCTS)
     answers = Answers(Script())
-    retriever_jobs, ranker_jobs = {"2": 2}, {"1": 1}
+    retriever_jobs, ranker_jobs, vision_jobs = {"2": 2}, {"1": 1}, dict[str, int]()
     aliases: dict[str, str] = {}
     registered: dict[str, int] = {}
     peers = embedder, retriever, ranker, vision = _peers(
-        products, answers, retriever_jobs, ranker_jobs
+        products, answers, retriever_jobs, ranker_jobs, vision_jobs
     )
     retriever.bindings.append(Binding.of(CatalogLists(aliases, registered)))
     for peer in peers if whole else ():
@@ -170,6 +171,7 @@ async def running(*, whole: bool = False, **settings: object) -> AsyncIterator[S
                 webhooks=webhook_service_pb2_grpc.WebhookServiceStub(channel),
                 retriever_jobs=retriever_jobs,
                 ranker_jobs=ranker_jobs,
+                vision_jobs=vision_jobs,
                 gateway=gateway,
                 settings=values,
             )
@@ -185,6 +187,7 @@ def _peers(
     answers: Answers,
     retriever_jobs: dict[str, int],
     ranker_jobs: dict[str, int],
+    vision_jobs: dict[str, int],
 ) -> tuple[Peer, Peer, Peer, Peer]:
     embedding, retrieving, ranking, seeing = Script(), Script(), answers.script, Script()
     return (
@@ -214,5 +217,12 @@ def _peers(
             Profiles(ranking),
             Jobs(ranking, "ranker", ranker_jobs),
         ),
-        Peer.of("vision", seeing, Detecting(seeing), Watching(seeing), Webhooks(seeing)),
+        Peer.of(
+            "vision",
+            seeing,
+            Detecting(seeing),
+            Watching(seeing),
+            Webhooks(seeing),
+            Jobs(seeing, "vision", vision_jobs),
+        ),
     )

@@ -9,11 +9,6 @@ from google.protobuf.message import Message
 
 from sightline.common.v1 import event_pb2, job_pb2, product_pb2
 from sightline.common.v1.job_service_pb2 import GetJobRequest
-from sightline.embedder.v1.inspection_service_pb2 import (
-    AddReferencePhotosRequest,
-    FitReferenceRequest,
-    PromoteReferenceRequest,
-)
 from sightline.gateway.v1.catalog_service_pb2 import UpsertProductsRequest
 from sightline.gateway.v1.recommendation_service_pb2 import QuerySignal, RecommendRequest
 from sightline.gateway.v1.user_event_service_pb2 import WriteEventsRequest
@@ -21,6 +16,11 @@ from sightline.ranker.v1.model_service_pb2 import (
     ListModelsRequest,
     PromoteModelRequest,
     TrainModelRequest,
+)
+from sightline.vision.v1.inspection_service_pb2 import (
+    AddReferencePhotosRequest,
+    FitReferenceRequest,
+    PromoteReferenceRequest,
 )
 from tests.fakes.pieces import piece
 from tests.fuzz import conditions

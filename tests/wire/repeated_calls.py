@@ -27,6 +27,7 @@ NEWEST = {
     ("attributes", "consent_micros"),
     ("products", "touched"),
     ("imports", "active_time"),
+    ("reference_photos", "add_time"),
 }
 """Columns that say when the newest call was, though it changed nothing."""
 
@@ -76,7 +77,7 @@ def rows(database: Database, metadata: sa.MetaData) -> dict[str, list[str]]:
 
 TOLD = re.compile(
     r"^ *(?:(?:written|duplicate|moved|former|deleted)_count: \d+|(?:lifted|deleted): true"
-    r"|product_ids: .*|index_token: .*|secret: .*)\n",
+    r"|product_ids: .*|index_token: .*|secret: .*|decoding_time \{\n(?: +nanos: \d+\n)?\})\n",
     re.MULTILINE,
 )
 """Fields that say what this call itself changed, and so whether it is a repetition."""

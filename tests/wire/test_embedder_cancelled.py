@@ -5,13 +5,9 @@ from typing import Any
 
 import pytest
 
-from embedder.domain import inspection
 from embedder.embedding.compare import PhotoComparer
-from embedder.inspection.inspect_piece import Inspector
-from embedder.inspection.patch_features import PatchFeatures
-from embedder.inspection.references import References
+from embedder.embedding.patch_features import PatchFeatures
 from embedder.servicer.embedding import EmbeddingServicer
-from embedder.servicer.inspection import InspectionServicer
 from embedder.servicer.spaces import SpaceServicer
 from embedder.settings import EmbedderSettings
 from embedder.spaces.listing import SpaceListing
@@ -19,34 +15,23 @@ from sightline.embedder.v1 import embedding_service_pb2 as pb
 from tests.fakes.embedding import FakeRecord, embedder_of
 from tests.fakes.gateway_rest import scripted
 from tests.fakes.photos import photo
-from tests.fakes.pieces import piece
 from tests.fakes.triton import FakeInference, FakeModels, FakeNames
 from tests.unit.embedder.embedding.test_find_faces import detector as face_detector
 from tests.unit.embedder.embedding.test_find_faces import finder
+from tests.unit.embedder.embedding.test_patch_features import FakeMaps, features, model, models
 from tests.unit.embedder.embedding.test_read_labels import detector as label_detector
 from tests.unit.embedder.embedding.test_read_labels import labelled, reader
 from tests.unit.embedder.embedding.test_texts import READER
-from tests.unit.embedder.inspection.test_inspection_use_cases import (
-    FakeMaps,
-    features,
-    inspector,
-    made,
-    model,
-    models,
-)
-from tests.unit.embedder.inspection.test_inspection_use_cases import fitted as fit
 from tests.unit.embedder.servicer.test_embedding import regions
 from tests.unit.embedder.spaces.test_promote import Service, fitted, service
 from tests.wire.cancelled_calls import Offered, cancel_all
-from tests.wire.test_embedder_repeated import PHOTOS, STREAM, VALUES
+from tests.wire.test_embedder_repeated import STREAM
 
 __all__ = [
     "face_detector",
     "features",
     "fitted",
-    "inspector",
     "label_detector",
-    "made",
     "model",
     "models",
     "reader",
@@ -59,8 +44,6 @@ ROWS: dict[str, dict[str, Any]] = {
     "EmbeddingService/BatchEmbed": {"items": [{"image": PHOTO}, {"text": "red wine"}]},
     "EmbeddingService/ComparePhotos": {"first": {"image": PHOTO}, "second": {"image": PHOTO}},
     "EmbeddingService/EmbedRegions": {"boxes": [{"left": 0, "top": 0, "right": 0.5, "bottom": 1}]},
-    "InspectionService/Inspect": {"image": piece(100)},
-    "InspectionService/AddReferencePhotos": {"images": PHOTOS},
 }
 
 
@@ -89,26 +72,19 @@ def embedding(
         faces=finder(face_detector),
         labels=labelled(label_detector, reader),
         regions=regions(embedder),
+        patches=features,
     )
 
 
 async def test_a_call_that_is_cancelled_at_any_await_leaves_nothing(
-    embedding: EmbeddingServicer,
-    made: References,
-    inspector: Inspector,
-    service: Service,
-    monkeypatch: pytest.MonkeyPatch,
+    embedding: EmbeddingServicer, service: Service
 ) -> None:
-    monkeypatch.setattr(inspection, "MOST_PATCHES", 50)  # a fit is not what is tested
-    await fit(made)
     version, _ = service.only()
     spaces = SpaceServicer(None, service.promotion, ("default",))  # type: ignore[arg-type]
-    servicers = (embedding, InspectionServicer(made, inspector, ("default",)), spaces)
+    servicers = (embedding, spaces)
     offered = Offered(scripted("embedder", servicers), EmbedderSettings(port=0))
     for name in STREAM:
         del offered.methods[name]
-    inspect = "InspectionService/Inspect"
-    offered.methods[inspect] = offered.methods.pop(inspect)  # once a reference is promoted
     space = {"version": version.version}
     visual, *_ = (await embedding.ListSpaces(pb.ListSpacesRequest(), None)).spaces
     rows = {
@@ -117,5 +93,5 @@ async def test_a_call_that_is_cancelled_at_any_await_leaves_nothing(
         "AdminService/PromoteSpace": space,
         "AdminService/RetireSpace": space,
     }
-    awaits = await cancel_all(offered, {**VALUES, "image": PHOTO}, rows)
+    awaits = await cancel_all(offered, {"image": PHOTO}, rows)
     assert all(awaits.values()), awaits

@@ -157,11 +157,12 @@ async def test_batches_out_of_range_and_unknown_catalogs_reach_no_peer(suite):
     assert not suite.retriever.script.seen
 
 
-# Jobs of both owners
+# Jobs of all owners
 
 
 async def test_a_job_is_asked_of_the_owner_in_front_of_its_id(suite):
-    for owner, peer in (("retriever", suite.retriever), ("ranker", suite.ranker)):
+    for owner in ("retriever", "ranker", "vision"):
+        peer = getattr(suite, owner)
         request = job_service_pb2.GetJobRequest(job_id=f"{owner}/7")
         assert (await suite.jobs.GetJob(request)).job_id == f"{owner}/7"
         await suite.jobs.CancelJob(job_service_pb2.CancelJobRequest(job_id=f"{owner}/7"))
@@ -172,15 +173,16 @@ async def test_a_job_is_asked_of_the_owner_in_front_of_its_id(suite):
         ]
 
 
-async def test_jobs_of_both_owners_are_listed_newest_first_and_page_by_page(suite):
+async def test_jobs_of_all_owners_are_listed_newest_first_and_page_by_page(suite):
     suite.retriever_jobs.clear()
     suite.ranker_jobs.clear()
     suite.retriever_jobs.update({f"{n:03}": n for n in range(1, 40, 3)})
     suite.ranker_jobs.update({f"{n:03}": n for n in range(2, 40, 2)})
+    suite.vision_jobs.update({f"{n:03}": n for n in range(5, 40, 7)})
     whole = await suite.jobs.ListJobs(job_service_pb2.ListJobsRequest(page_size=1_000))
     times = [item.create_time.seconds for item in whole.jobs]
     assert times == sorted(times, reverse=True)
-    count = len(suite.retriever_jobs) + len(suite.ranker_jobs)
+    count = sum(map(len, (suite.retriever_jobs, suite.ranker_jobs, suite.vision_jobs)))
     assert len({item.job_id for item in whole.jobs}) == count
     assert not whole.next_page_token
 

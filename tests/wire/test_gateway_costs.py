@@ -19,6 +19,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.type import money_pb2
 from PIL import Image
 
+from gateway.model.errors import PeerUnavailable
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import Gateway, build
@@ -197,7 +198,7 @@ async def world(folder: Path, costs: Mapping[str, int | None]) -> AsyncIterator[
         await embedder.up()
         stack.push_async_callback(embedder.down)
         for name in ports:
-            stack.enter_context(program(name, ports, folder))
+            stack.enter_context(program(name, {**ports, "embedder": embedder.port}, folder))
         settings = GatewaySettings(
             embedder_target=f"127.0.0.1:{embedder.port}",
             **{f"{name}_target": f"127.0.0.1:{port}" for name, port in ports.items()},  # type: ignore[arg-type]
@@ -206,10 +207,7 @@ async def world(folder: Path, costs: Mapping[str, int | None]) -> AsyncIterator[
         stack.push_async_callback(gateway.close, 0.1)
         shop = Shop(gateway)
         await shop.write(costs)
-        rule = {"rule_id": "black", "fault": {"fault": "FAULT_BLACK"}, "hold": {}}
-        await shop.ask(
-            "WatchService/CreateWatch", OPERATOR, {"watch": {"watch_id": "shelf", "rules": [rule]}}
-        )
+        await until(shop.watch)
         yield shop
 
 
@@ -252,6 +250,16 @@ class Shop:
                 return kind.FromString(answer) if isinstance(answer, bytes) else answer
         finally:
             access.caller.reset(held)
+
+    async def watch(self) -> bool:
+        """Create a watch. Return whether the service of cameras is there."""
+        rule = {"rule_id": "black", "fault": {"fault": "FAULT_BLACK"}, "hold": {}}
+        watch = {"watch": {"watch_id": "shelf", "rules": [rule]}}
+        try:
+            await self.ask("WatchService/CreateWatch", OPERATOR, watch)
+        except PeerUnavailable:
+            return False  # it starts
+        return True
 
     async def write(self, costs: Mapping[str, int | None]) -> None:
         """Write the products with these costs, and wait until answers have them."""

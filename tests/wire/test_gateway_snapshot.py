@@ -69,7 +69,10 @@ def program(name: str, ports: dict[str, int], at: Path) -> Iterator[subprocess.P
         "RANKER_CREATE_KEY": "true",
         "VISION_DATABASE_URL": f"sqlite:///{at}/vision.db",
         "VISION_PHOTOS_URL": str(at / "frames"),
-        "VISION_RETRIEVER_TARGET": f"127.0.0.1:{ports.get('retriever', 9)}",
+        **{
+            f"VISION_{each.upper()}_TARGET": f"127.0.0.1:{ports.get(each, 9)}"
+            for each in ("embedder", "retriever", "ranker")
+        },
     }
     with (at / f"{name}.log").open("wb") as log:
         command = [sys.executable, "-m", name]

@@ -8,13 +8,18 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.message_factory import GetMessageClass
 
 from gateway.model.price import FrameWork, frames_price
 from gateway.servicer import watches
-from servicekit.errors import Code
+from servicekit.admission.access import PeerName
+from servicekit.errors import Code, Unimplemented
+from servicekit.rpc import owned
 from servicekit.status import from_rpc_error
+from sightline.common.v1 import job_service_pb2
 from sightline.vision.v1 import watch_pb2, webhook_service_pb2
 from sightline.vision.v1 import watch_service_pb2 as pb
+from tests.fakes.gateway_script import Jobs
 from tests.fakes.gateway_wire import running
 from tests.fakes.gateway_wire_vision import Watching
 from tests.wire.gateway_calls import refused, suite
@@ -172,3 +177,41 @@ async def test_without_the_service_of_cameras_its_calls_say_how_to_start_it():
             assert (error.code, error.reason) == (Code.UNIMPLEMENTED, "VISION_ABSENT")
             assert "make up VISION=1" in error.message
         assert suite.vision.script.requests("ListWatches") == []
+
+
+async def test_every_unary_call_that_it_owns_says_so_and_jobs_are_listed_without_it():
+    async with running(vision_target="") as suite:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{suite.port}") as channel:
+            owned_by_it = list(owned.methods_of(PeerName.VISION))
+            assert {"Inspect", "SendFrames"} <= {each.name for each in owned_by_it}
+            for method in owned_by_it:
+                if method.server_streaming:
+                    continue
+                request = GetMessageClass(method.input_type)
+                call = channel.unary_unary(
+                    f"/{owned.path_of(method)}", request_serializer=request.SerializeToString
+                )
+                with pytest.raises(grpc.aio.AioRpcError) as raised:
+                    await call(request())
+                assert from_rpc_error(raised.value).reason == "VISION_ABSENT", method.full_name
+        listed = await suite.jobs.ListJobs(job_service_pb2.ListJobsRequest())
+        assert {each.job_id for each in listed.jobs} == {"retriever/2", "ranker/1"}
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await suite.jobs.GetJob(job_service_pb2.GetJobRequest(job_id="vision/1"))
+        assert from_rpc_error(raised.value).reason == "JOB_NOT_FOUND"
+
+
+async def test_jobs_are_listed_though_vision_is_of_a_release_without_jobs(monkeypatch):
+    monkeypatch.setattr(Jobs, "ListJobs", _absent(Jobs.ListJobs))
+    async with running() as suite:
+        listed = await suite.jobs.ListJobs(job_service_pb2.ListJobsRequest())
+        assert {each.job_id for each in listed.jobs} == {"retriever/2", "ranker/1"}
+
+
+def _absent(list_jobs):
+    async def unknown(self, request, context):
+        if self.owner == "vision":
+            raise Unimplemented("no such call", reason="UNIMPLEMENTED")
+        return await list_jobs(self, request, context)
+
+    return unknown

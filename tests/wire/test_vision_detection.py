@@ -5,8 +5,9 @@ import pytest
 from servicekit.errors import Code, FailedPrecondition
 from sightline.common.v1 import filter_pb2
 from sightline.vision.v1 import detection_service_pb2 as pb
+from tests.waiting import until
 from tests.wire.detection_shop import suite
-from tests.wire.gateway_calls import causes, refused
+from tests.wire.gateway_calls import refused
 from vision.servicer.detection import DETECTIONS
 
 __all__ = ["suite"]  # fixtures
@@ -147,12 +148,18 @@ async def test_the_time_that_is_left_is_kept_to_report_a_failure(suite):
     assert seen.seconds_left < 0.49
 
 
-async def test_searches_that_are_late_leave_objects_without_products(suite):
-    suite.retriever.script.hang.add("Search")
-    request = pb.DetectProductsRequest(image=b"shelf")
-    found = await suite.detection.DetectProducts(request, timeout=1.5)
-    assert [each.product_id for each in found.detections] == ["", "", ""]
-    assert causes(found) == [("retrieve", "STAGE_DEADLINE")]
+@pytest.mark.parametrize(
+    ("peer", "method"),
+    [("embedder", "EmbedRegions"), ("retriever", "Search"), ("embedder", "ComparePhotos")],
+)
+async def test_a_caller_that_leaves_ends_what_runs_for_it(suite, peer, method):
+    script = getattr(suite, peer).script
+    script.hang.add(method)
+    request = pb.DetectProductsRequest(image=b"shelf", min_probability=0.0, heat_maps={})
+    call = suite.detection.DetectProducts(request)
+    await until(lambda: script.requests(method))
+    call.cancel()
+    await script.cancelled.wait()
 
 
 async def test_without_the_embedder_the_call_says_so(suite):

@@ -92,7 +92,7 @@ async def seeing(
     parts = Parts.of(settings, db)
     await parts.catalogs.start()
     sales = sales_counts(settings)
-    offered = bindings(settings, parts, sales)
+    offered = bindings(settings, db, parts, sales)
     running = await server.start(offered, settings, "vision", catalogs=parts.catalogs)
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:

@@ -96,7 +96,7 @@ LEFT: Final[Mapping[str, Left]] = {
         Cause.RANKER_UNAVAILABLE, Cause.PROFILE_UNAVAILABLE, Cause.ANSWER_RECORD_DROPPED
     ),
     "ranker-worker": Left(),
-    "vision": Left(),
+    "vision": Left(alone=True),
     "vision-worker": Left(),
     "gateway": Left(),
     "gateway-http": Left(),

@@ -20,12 +20,12 @@ from google.protobuf.message import Message
 from PIL import Image
 
 from sightline.common.v1 import event_pb2, facet_pb2, filter_pb2, product_pb2
-from sightline.embedder.v1 import inspection_service_pb2 as inspection_pb
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb
 from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import user_event_service_pb2 as events_pb
 from sightline.vision.v1 import detection_service_pb2 as detection_pb
+from sightline.vision.v1 import inspection_service_pb2 as inspection_pb
 from sightline.vision.v1 import watch_pb2
 from sightline.vision.v1 import watch_service_pb2 as watch_pb
 from tests.fuzz.surface import METHODS, Method, named

@@ -23,11 +23,11 @@ from local_suite.suite import Suite
 from servicekit.admission.access import Role
 from servicekit.admission.quotas import PRODUCTION, QuotaKind
 from servicekit.status import from_rpc_error
-from sightline.embedder.v1 import inspection_service_pb2 as inspection_pb
 from sightline.gateway.v1 import admin_service_pb2 as admin_pb
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb
 from sightline.gateway.v1 import inspection_service_pb2_grpc as inspection_grpc
 from sightline.gateway.v1 import watch_service_pb2_grpc as watch_grpc
+from sightline.vision.v1 import inspection_service_pb2 as inspection_pb
 from sightline.vision.v1 import watch_pb2
 from sightline.vision.v1 import watch_service_pb2 as watch_pb
 from sightline_client.cli.work.keys import CallerKey, new_token

@@ -13,8 +13,8 @@ from grpc_status import rpc_status
 from typer.testing import CliRunner, Result
 
 from sightline.common.v1 import job_pb2, job_service_pb2_grpc
-from sightline.embedder.v1 import inspection_service_pb2 as pb
 from sightline.gateway.v1 import inspection_service_pb2_grpc
+from sightline.vision.v1 import inspection_service_pb2 as pb
 from sightline_client import (
     Box,
     PieceVerdict,

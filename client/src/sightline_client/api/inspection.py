@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sightline.embedder.v1 import inspection_service_pb2 as pb
+from sightline.vision.v1 import inspection_service_pb2 as pb
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, to_wire
 from sightline_client.errors import from_status

@@ -15,7 +15,6 @@ from sightline.common.v1 import job_pb2 as common_job_pb2
 from sightline.common.v1 import photo_pb2 as common_photo_pb2
 from sightline.common.v1 import product_pb2 as common_product_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as embedder_embedding_service_pb2
-from sightline.embedder.v1 import inspection_service_pb2 as embedder_inspection_service_pb2
 from sightline.embedder.v1 import space_pb2 as embedder_space_pb2
 from sightline.gateway.v1 import admin_service_pb2 as gateway_admin_service_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as gateway_catalog_service_pb2
@@ -38,6 +37,7 @@ from sightline.retriever.v1 import index_service_pb2 as retriever_index_service_
 from sightline.retriever.v1 import photo_service_pb2 as retriever_photo_service_pb2
 from sightline.retriever.v1 import synonym_service_pb2 as retriever_synonym_service_pb2
 from sightline.vision.v1 import detection_service_pb2 as vision_detection_service_pb2
+from sightline.vision.v1 import inspection_service_pb2 as vision_inspection_service_pb2
 from sightline.vision.v1 import shelf_pb2 as vision_shelf_pb2
 from sightline.vision.v1 import watch_pb2 as vision_watch_pb2
 from sightline.vision.v1 import watch_service_pb2 as vision_watch_service_pb2
@@ -261,7 +261,7 @@ branch_verdict = reader(BranchVerdict, gateway_recommendation_service_pb2.Branch
 facet_value = reader(FacetValue, common_facet_pb2.FacetValue, filter=special.filter_)
 exposure_group = reader(ExposureGroup, ranker_exposure_report_pb2.ExposureGroup)
 shopper_opportunity = reader(ShopperOpportunity, ranker_exposure_report_pb2.ShopperOpportunity)
-reference_figures = reader(ReferenceFigures, embedder_inspection_service_pb2.ReferenceFigures)
+reference_figures = reader(ReferenceFigures, vision_inspection_service_pb2.ReferenceFigures)
 rate = reader(Rate, ranker_online_report_pb2.Rate)
 attribution_counts = reader(AttributionCounts, ranker_online_report_pb2.AttributionCounts)
 estimate = reader(Estimate, ranker_online_report_pb2.Estimate)
@@ -350,9 +350,9 @@ metric_report = reader(MetricReport, ranker_experiment_service_pb2.MetricReport)
 facet = reader(Facet, common_facet_pb2.Facet)
 exposure_report = reader(ExposureReport, ranker_exposure_report_pb2.ExposureReport)
 reference_evaluation = reader(
-    ReferenceEvaluation, embedder_inspection_service_pb2.ReferenceEvaluation
+    ReferenceEvaluation, vision_inspection_service_pb2.ReferenceEvaluation
 )
-anomalous_part = reader(AnomalousPart, embedder_inspection_service_pb2.AnomalousPart)
+anomalous_part = reader(AnomalousPart, vision_inspection_service_pb2.AnomalousPart)
 online_group = reader(OnlineGroup, ranker_online_report_pb2.OnlineGroup)
 policy_estimate = reader(PolicyEstimate, ranker_online_report_pb2.PolicyEstimate)
 online_day = reader(OnlineDay, ranker_online_report_pb2.OnlineDay)
@@ -404,9 +404,9 @@ evaluated_system = reader(EvaluatedSystem, ranker_evaluation_pb2.EvaluatedSystem
 experiments = reader(ExperimentList, ranker_experiment_service_pb2.ListExperimentsResponse)
 arm_report = reader(ArmReport, ranker_experiment_service_pb2.ArmReport)
 explained_score = reader(ExplainedScore, gateway_recommendation_service_pb2.ExplainedScore)
-inspected_piece = reader(InspectedPiece, embedder_inspection_service_pb2.InspectResponse)
+inspected_piece = reader(InspectedPiece, vision_inspection_service_pb2.InspectResponse)
 inspection_reference = reader(
-    InspectionReference, embedder_inspection_service_pb2.InspectionReference
+    InspectionReference, vision_inspection_service_pb2.InspectionReference
 )
 feedback_health = reader(FeedbackHealth, ranker_online_report_pb2.FeedbackHealth)
 segments = reader(Segments, ranker_profile_service_pb2.ListSegmentsResponse)

@@ -350,7 +350,7 @@ class Job(JobMethods):
     """A long-running operation, which continues after the call that started it."""
 
     job_id: str
-    """Id, prefixed with the service that owns the job: "ranker/…" or "retriever/…"."""
+    """Id, prefixed with the service that owns the job: "ranker/…", "retriever/…" or "vision/…"."""
     kind: str
     """Kind: "train", "publish", "backfill", …; JobKind lists all kinds and who may see and cancel
     jobs of each."""

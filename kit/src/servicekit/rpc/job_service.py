@@ -3,8 +3,9 @@
 Needs the extra `sql` and the package sightline-protos.
 """
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import aclosing
+from dataclasses import replace
 
 from servicekit.errors import FailedPrecondition, Internal
 from servicekit.jobs.queue import Job, JobNotFound, Jobs, JobState
@@ -24,16 +25,24 @@ WATCH_SECONDS = 0.25
 class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     """Serves the jobs of one store."""
 
-    def __init__(self, owner: str, catalogs: Collection[str], jobs: Jobs) -> None:
-        """`owner`: prefix of the jobs' ids on the wire, e.g. `retriever/`."""
+    def __init__(
+        self,
+        owner: str,
+        catalogs: Collection[str],
+        jobs: Jobs,
+        key_of: Callable[[str], str] = str,
+    ) -> None:
+        """`owner`: prefix of the jobs' ids on the wire, e.g. `retriever/`. `key_of`: returns what
+        stands for a catalog in its jobs; by default its id."""
         self._owner = owner
+        self._key_of = key_of
         self._catalogs = catalogs
         self._jobs = jobs
         self._followed = FollowedValues("jobs", jobs.get, WATCH_SECONDS, is_last=_has_ended)
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> job_pb2.Job:
         """Return one job."""
-        return job_message(await self._find(request), self._owner)
+        return self._message(await self._find(request))
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
         """Return a page of jobs, newest first."""
@@ -42,7 +51,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         about = (catalog, request.kind)
         kinds = (request.kind,) if request.kind else tuple(request.kinds)
         found = await self._jobs.list(
-            catalog_id=catalog,
+            catalog_id=self._key_of(catalog),
             kinds=kinds,
             before="".join(page_place(request.page_token, about, str)),
             limit=size + 1,
@@ -50,24 +59,25 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         )
         page = found[:size]
         return pb.ListJobsResponse(
-            jobs=[job_message(job, self._owner) for job in page],
+            jobs=[self._message(replace(job, catalog_id=catalog)) for job in page],
             next_page_token=page_token(about, page[-1].id) if len(found) > size else "",
         )
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> job_pb2.Job:
         """Request that a job stops."""
         job = await self._find(request)
-        return job_message(await self._jobs.cancel(job.id), self._owner)
+        cancelled = await self._jobs.cancel(job.id)
+        return self._message(replace(cancelled, catalog_id=job.catalog_id))
 
     async def WatchJob(
         self, request: pb.WatchJobRequest, context: Context
     ) -> AsyncIterator[job_pb2.Job]:
         """Yield the job now and at every change until it has ended."""
         sent = None
-        job = await self._find(request)
-        async with aclosing(self._followed.follow(job.id, job)) as states:
+        first = await self._find(request)
+        async with aclosing(self._followed.follow(first.id, first)) as states:
             async for job in states:
-                message = job_message(job, self._owner)
+                message = self._message(replace(job, catalog_id=first.catalog_id))
                 if message != sent:
                     yield message
                     sent = message
@@ -77,9 +87,12 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     ) -> Job:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         job = await self._jobs.get(request.job_id.removeprefix(self._owner))
-        if job.catalog_id != catalog:
+        if job.catalog_id != self._key_of(catalog):
             raise JobNotFound(request.job_id)
-        return job
+        return replace(job, catalog_id=catalog)
+
+    def _message(self, job: Job) -> job_pb2.Job:
+        return job_message(job, self._owner)
 
 
 def _has_ended(job: Job) -> bool:

@@ -74,7 +74,7 @@ class Job(google.protobuf.message.Message):
     START_TIME_FIELD_NUMBER: builtins.int
     END_TIME_FIELD_NUMBER: builtins.int
     job_id: builtins.str
-    """Id, prefixed with the service that owns the job: "ranker/…" or "retriever/…"."""
+    """Id, prefixed with the service that owns the job: "ranker/…", "retriever/…" or "vision/…"."""
     kind: builtins.str
     """Kind: "train", "publish", "backfill", …; JobKind lists all kinds and who may see and cancel jobs of each."""
     catalog_id: builtins.str

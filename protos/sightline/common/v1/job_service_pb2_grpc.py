@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class JobServiceStub(object):
-    """Service of long-running jobs. The retriever and the ranker serve their own jobs, the gateway serves all.
+    """Service of long-running jobs. The retriever, the ranker and vision serve their own jobs, the gateway serves all.
 
     A caller may see and cancel the jobs of those kinds that one of its roles permits; see JobKind.
     """
@@ -61,7 +61,7 @@ class JobServiceStub(object):
 
 
 class JobServiceServicer(object):
-    """Service of long-running jobs. The retriever and the ranker serve their own jobs, the gateway serves all.
+    """Service of long-running jobs. The retriever, the ranker and vision serve their own jobs, the gateway serves all.
 
     A caller may see and cancel the jobs of those kinds that one of its roles permits; see JobKind.
     """
@@ -129,7 +129,7 @@ def add_JobServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class JobService(object):
-    """Service of long-running jobs. The retriever and the ranker serve their own jobs, the gateway serves all.
+    """Service of long-running jobs. The retriever, the ranker and vision serve their own jobs, the gateway serves all.
 
     A caller may see and cancel the jobs of those kinds that one of its roles permits; see JobKind.
     """

@@ -91,7 +91,7 @@ _JobServiceWatchJobType = typing_extensions.TypeVar(
 )
 
 class JobServiceStub(typing.Generic[_JobServiceGetJobType, _JobServiceListJobsType, _JobServiceCancelJobType, _JobServiceWatchJobType]):
-    """Service of long-running jobs. The retriever and the ranker serve their own jobs, the gateway serves all.
+    """Service of long-running jobs. The retriever, the ranker and vision serve their own jobs, the gateway serves all.
 
     A caller may see and cancel the jobs of those kinds that one of its roles permits; see JobKind.
     """
@@ -173,7 +173,7 @@ JobServiceAsyncStub: typing_extensions.TypeAlias = JobServiceStub[
 ]
 
 class JobServiceServicer(metaclass=abc.ABCMeta):
-    """Service of long-running jobs. The retriever and the ranker serve their own jobs, the gateway serves all.
+    """Service of long-running jobs. The retriever, the ranker and vision serve their own jobs, the gateway serves all.
 
     A caller may see and cancel the jobs of those kinds that one of its roles permits; see JobKind.
     """

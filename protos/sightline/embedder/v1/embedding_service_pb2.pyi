@@ -910,3 +910,112 @@ class Space(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "catalogue_views", b"catalogue_views", "categories", b"categories", "category_count", b"category_count", "create_time", b"create_time", "default_version", b"default_version", "dimension", b"dimension", "evaluation", b"evaluation", "forced", b"forced", "licence", b"licence", "model", b"model", "preprocessing", b"preprocessing", "ready", b"ready", "shopper_photo_tags", b"shopper_photo_tags", "shopper_views", b"shopper_views", "space", b"space", "state", b"state", "takes_texts", b"takes_texts", "version", b"version"]) -> None: ...
 
 Global___Space: typing_extensions.TypeAlias = Space
+
+@typing.final
+class DescribePatchesRequest(google.protobuf.message.Message):
+    """Request to describe the patches of photos."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    IMAGE_FIELD_NUMBER: builtins.int
+    IMAGE_URI_FIELD_NUMBER: builtins.int
+    PIXELS_FIELD_NUMBER: builtins.int
+    PHOTO_KIND_FIELD_NUMBER: builtins.int
+    PIXELS_ONLY_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    image: builtins.bytes
+    """A photo, a file as in EmbedItem."""
+    image_uri: builtins.str
+    """Address of a photo, as in EmbedItem."""
+    pixels: builtins.bytes
+    """1 to 8 photos as DescribePatchesResponse.pixels has them, one after another."""
+    photo_kind: sightline.common.v1.photo_pb2.PhotoKind.ValueType
+    """Kind of `image` or `image_uri`, which its limits depend on. Default: shopper."""
+    pixels_only: builtins.bool
+    """If true, a photo is prepared only: the answer has `pixels`, and nothing is computed of them."""
+    priority: sightline.common.v1.vector_pb2.Priority.ValueType
+    """Priority. Default: interactive."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        image: builtins.bytes = ...,
+        image_uri: builtins.str = ...,
+        pixels: builtins.bytes = ...,
+        photo_kind: sightline.common.v1.photo_pb2.PhotoKind.ValueType = ...,
+        pixels_only: builtins.bool = ...,
+        priority: sightline.common.v1.vector_pb2.Priority.ValueType = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["image", b"image", "image_uri", b"image_uri", "photo", b"photo", "pixels", b"pixels"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "image", b"image", "image_uri", b"image_uri", "photo", b"photo", "photo_kind", b"photo_kind", "pixels", b"pixels", "pixels_only", b"pixels_only", "priority", b"priority", "request_id", b"request_id"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["photo", b"photo"]) -> typing.Literal["image", "image_uri", "pixels"] | None: ...
+
+Global___DescribePatchesRequest: typing_extensions.TypeAlias = DescribePatchesRequest
+
+@typing.final
+class DescribePatchesResponse(google.protobuf.message.Message):
+    """Description of the patches of photos."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PATCHES_FIELD_NUMBER: builtins.int
+    HEIGHT_FIELD_NUMBER: builtins.int
+    WIDTH_FIELD_NUMBER: builtins.int
+    DIMENSION_FIELD_NUMBER: builtins.int
+    HEADS_FIELD_NUMBER: builtins.int
+    MODEL_FIELD_NUMBER: builtins.int
+    PIXELS_FIELD_NUMBER: builtins.int
+    ASPECT_RATIO_FIELD_NUMBER: builtins.int
+    STAGE_TIMINGS_FIELD_NUMBER: builtins.int
+    DECODING_TIME_FIELD_NUMBER: builtins.int
+    patches: builtins.bytes
+    """Features of the patches, float32 little-endian: `height` rows of `width` patches with `dimension` values, photo by
+    photo.
+    """
+    height: builtins.int
+    """Rows of patches of a photo."""
+    width: builtins.int
+    """Patches of a row."""
+    dimension: builtins.int
+    """Values of a patch."""
+    heads: builtins.bytes
+    """What each photo shows as a whole: vectors of unit length, float32 little-endian, photo by photo."""
+    model: builtins.str
+    """Model of the features, with the version of its file and preprocessing."""
+    pixels: builtins.bytes
+    """A photo as the model sees it, all of it in a padded square: rows of RGB pixels, 8 bits each. Empty for `pixels`."""
+    aspect_ratio: builtins.float
+    """Width of the upright photo divided by its height. 0 for `pixels`."""
+    @property
+    def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
+        """Durations of the stages, such as "intake" and "infer"."""
+
+    @property
+    def decoding_time(self) -> google.protobuf.duration_pb2.Duration:
+        """Processor time of decoding the photo."""
+
+    def __init__(
+        self,
+        *,
+        patches: builtins.bytes = ...,
+        height: builtins.int = ...,
+        width: builtins.int = ...,
+        dimension: builtins.int = ...,
+        heads: builtins.bytes = ...,
+        model: builtins.str = ...,
+        pixels: builtins.bytes = ...,
+        aspect_ratio: builtins.float = ...,
+        stage_timings: collections.abc.Iterable[sightline.common.v1.answer_pb2.StageTiming] | None = ...,
+        decoding_time: google.protobuf.duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["decoding_time", b"decoding_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["aspect_ratio", b"aspect_ratio", "decoding_time", b"decoding_time", "dimension", b"dimension", "heads", b"heads", "height", b"height", "model", b"model", "patches", b"patches", "pixels", b"pixels", "stage_timings", b"stage_timings", "width", b"width"]) -> None: ...
+
+Global___DescribePatchesResponse: typing_extensions.TypeAlias = DescribePatchesResponse

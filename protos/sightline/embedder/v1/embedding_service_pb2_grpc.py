@@ -65,6 +65,11 @@ class EmbeddingServiceStub(object):
                 request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.EmbedRegionsRequest.SerializeToString,
                 response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.EmbedRegionsResponse.FromString,
                 _registered_method=True)
+        self.DescribePatches = channel.unary_unary(
+                '/sightline.embedder.v1.EmbeddingService/DescribePatches',
+                request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.DescribePatchesRequest.SerializeToString,
+                response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.DescribePatchesResponse.FromString,
+                _registered_method=True)
 
 
 class EmbeddingServiceServicer(object):
@@ -123,6 +128,15 @@ class EmbeddingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DescribePatches(self, request, context):
+        """Describes the patches of a photo, or of up to 8 photos that an earlier call prepared, by the maps of a backbone. The
+        model is loaded with the first call. IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE,
+        MODEL_NOT_READY, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EmbeddingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -155,6 +169,11 @@ def add_EmbeddingServiceServicer_to_server(servicer, server):
                     servicer.EmbedRegions,
                     request_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.EmbedRegionsRequest.FromString,
                     response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.EmbedRegionsResponse.SerializeToString,
+            ),
+            'DescribePatches': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribePatches,
+                    request_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.DescribePatchesRequest.FromString,
+                    response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.DescribePatchesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -320,6 +339,33 @@ class EmbeddingService(object):
             '/sightline.embedder.v1.EmbeddingService/EmbedRegions',
             sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.EmbedRegionsRequest.SerializeToString,
             sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.EmbedRegionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribePatches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.embedder.v1.EmbeddingService/DescribePatches',
+            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.DescribePatchesRequest.SerializeToString,
+            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.DescribePatchesResponse.FromString,
             options,
             channel_credentials,
             insecure,

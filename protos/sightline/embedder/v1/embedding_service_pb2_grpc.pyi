@@ -121,7 +121,23 @@ _EmbeddingServiceEmbedRegionsType = typing_extensions.TypeVar(
     ],
 )
 
-class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _EmbeddingServiceClassifyType, _EmbeddingServiceComparePhotosType, _EmbeddingServiceFindFacesType, _EmbeddingServiceReadLabelsType, _EmbeddingServiceEmbedRegionsType]):
+_EmbeddingServiceDescribePatchesType = typing_extensions.TypeVar(
+    '_EmbeddingServiceDescribePatchesType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.DescribePatchesRequest,
+        sightline.embedder.v1.embedding_service_pb2.DescribePatchesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.DescribePatchesRequest,
+        sightline.embedder.v1.embedding_service_pb2.DescribePatchesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.DescribePatchesRequest,
+        sightline.embedder.v1.embedding_service_pb2.DescribePatchesResponse,
+    ],
+)
+
+class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _EmbeddingServiceClassifyType, _EmbeddingServiceComparePhotosType, _EmbeddingServiceFindFacesType, _EmbeddingServiceReadLabelsType, _EmbeddingServiceEmbedRegionsType, _EmbeddingServiceDescribePatchesType]):
     """Embedding of photos and texts. Stateless."""
 
     @typing.overload
@@ -150,6 +166,10 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
             sightline.embedder.v1.embedding_service_pb2.EmbedRegionsRequest,
             sightline.embedder.v1.embedding_service_pb2.EmbedRegionsResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.embedder.v1.embedding_service_pb2.DescribePatchesRequest,
+            sightline.embedder.v1.embedding_service_pb2.DescribePatchesResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -177,6 +197,10 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.EmbedRegionsRequest,
             sightline.embedder.v1.embedding_service_pb2.EmbedRegionsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.embedder.v1.embedding_service_pb2.DescribePatchesRequest,
+            sightline.embedder.v1.embedding_service_pb2.DescribePatchesResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -214,6 +238,12 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
     SPACE_VERSION_UNAVAILABLE, and MODEL_NOT_READY if Triton can't load the model that finds objects.
     """
 
+    DescribePatches: _EmbeddingServiceDescribePatchesType
+    """Describes the patches of a photo, or of up to 8 photos that an earlier call prepared, by the maps of a backbone. The
+    model is loaded with the first call. IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE,
+    MODEL_NOT_READY, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL.
+    """
+
 EmbeddingServiceAsyncStub: typing_extensions.TypeAlias = EmbeddingServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.embedding_service_pb2.BatchEmbedRequest,
@@ -238,6 +268,10 @@ EmbeddingServiceAsyncStub: typing_extensions.TypeAlias = EmbeddingServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.embedding_service_pb2.EmbedRegionsRequest,
         sightline.embedder.v1.embedding_service_pb2.EmbedRegionsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.DescribePatchesRequest,
+        sightline.embedder.v1.embedding_service_pb2.DescribePatchesResponse,
     ],
 ]
 
@@ -306,6 +340,17 @@ class EmbeddingServiceServicer(metaclass=abc.ABCMeta):
         """Finds the objects in a photo, without knowledge of products, and embeds each as a photo of its own. IMAGE_UNDECODABLE,
         IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, BOX_INVALID, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL,
         SPACE_VERSION_UNAVAILABLE, and MODEL_NOT_READY if Triton can't load the model that finds objects.
+        """
+
+    @abc.abstractmethod
+    def DescribePatches(
+        self,
+        request: sightline.embedder.v1.embedding_service_pb2.DescribePatchesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.DescribePatchesResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.DescribePatchesResponse]]:
+        """Describes the patches of a photo, or of up to 8 photos that an earlier call prepared, by the maps of a backbone. The
+        model is loaded with the first call. IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE,
+        MODEL_NOT_READY, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL.
         """
 
 def add_EmbeddingServiceServicer_to_server(servicer: EmbeddingServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -4,8 +4,7 @@ import grpc
 import warnings
 
 from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
-from sightline.embedder.v1 import inspection_service_pb2 as sightline_dot_embedder_dot_v1_dot_inspection__service__pb2
-from sightline.retriever.v1 import fit_service_pb2 as sightline_dot_retriever_dot_v1_dot_fit__service__pb2
+from sightline.vision.v1 import inspection_service_pb2 as sightline_dot_vision_dot_v1_dot_inspection__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -31,6 +30,7 @@ class InspectionServiceStub(object):
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
     that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
     new photo with it. The photos of a reference are deleted when it is fitted, or a day after the last of them was added.
+    The optional service of cameras, vision, has these calls: without it they fail with VISION_ABSENT.
     """
 
     def __init__(self, channel):
@@ -41,38 +41,38 @@ class InspectionServiceStub(object):
         """
         self.Inspect = channel.unary_unary(
                 '/sightline.gateway.v1.InspectionService/Inspect',
-                request_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectRequest.SerializeToString,
-                response_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectResponse.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.InspectRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.InspectResponse.FromString,
                 _registered_method=True)
         self.AddReferencePhotos = channel.unary_unary(
                 '/sightline.gateway.v1.InspectionService/AddReferencePhotos',
-                request_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.AddReferencePhotosRequest.SerializeToString,
-                response_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.AddReferencePhotosResponse.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.AddReferencePhotosRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.AddReferencePhotosResponse.FromString,
                 _registered_method=True)
         self.StartReferenceFit = channel.unary_unary(
                 '/sightline.gateway.v1.InspectionService/StartReferenceFit',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_fit__service__pb2.StartReferenceFitRequest.SerializeToString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.StartReferenceFitRequest.SerializeToString,
                 response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
         self.FitReference = channel.unary_unary(
                 '/sightline.gateway.v1.InspectionService/FitReference',
-                request_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.FitReferenceRequest.SerializeToString,
-                response_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectionReference.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.FitReferenceRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.InspectionReference.FromString,
                 _registered_method=True)
         self.ListReferences = channel.unary_unary(
                 '/sightline.gateway.v1.InspectionService/ListReferences',
-                request_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.ListReferencesRequest.SerializeToString,
-                response_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.ListReferencesResponse.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.ListReferencesRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.ListReferencesResponse.FromString,
                 _registered_method=True)
         self.PromoteReference = channel.unary_unary(
                 '/sightline.gateway.v1.InspectionService/PromoteReference',
-                request_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.PromoteReferenceRequest.SerializeToString,
-                response_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectionReference.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.PromoteReferenceRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.InspectionReference.FromString,
                 _registered_method=True)
         self.DeleteReference = channel.unary_unary(
                 '/sightline.gateway.v1.InspectionService/DeleteReference',
-                request_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.DeleteReferenceRequest.SerializeToString,
-                response_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.DeleteReferenceResponse.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.DeleteReferenceRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.DeleteReferenceResponse.FromString,
                 _registered_method=True)
 
 
@@ -80,13 +80,14 @@ class InspectionServiceServicer(object):
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
     that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
     new photo with it. The photos of a reference are deleted when it is fitted, or a day after the last of them was added.
+    The optional service of cameras, vision, has these calls: without it they fail with VISION_ABSENT.
     """
 
     def Inspect(self, request, context):
         """Compares a photo with a reference, and says whether the piece is like the good ones, with a score, the threshold, a
         p-value and the anomalous parts. The photo is not stored. REFERENCE_NOT_FOUND (no version of it serves),
         IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE,
-        EMBED_QUEUE_FULL.
+        EMBED_QUEUE_FULL, PHOTO_STORE_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -94,8 +95,8 @@ class InspectionServiceServicer(object):
 
     def AddReferencePhotos(self, request, context):
         """Adds photos of good pieces to the draft of a reference. Each photo has its own status, and a photo that was added
-        before (the same bytes) is not added again, so that a call may be repeated. FIT_UNAVAILABLE (no folder for spaces
-        is configured), REFERENCES_FULL (the catalog has 100 references), INVALID_ARGUMENT.
+        before (the same bytes) is not added again, so that a call may be repeated. REFERENCES_FULL (the catalog has 100
+        references), INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,10 +104,9 @@ class InspectionServiceServicer(object):
 
     def StartReferenceFit(self, request, context):
         """Starts a job of kind "fit_reference" (`done` and `total` count photos, those with a drawn defect included) in which
-        the embedder fits the draft of a reference. Results: "reference_id", "version" and, if another version served,
-        "verdict". If such a job is running for this reference, returns it. The job fails with the embedder's reason, e.g.
-        REFERENCE_MIXED. It waits while the embedder fits another reference. FIT_IN_PROGRESS if 8 references of the catalog
-        are being fitted.
+        the draft of a reference is fitted. Results: "reference_id", "version" and, if another version served,
+        "verdict". If such a job is running for this reference, returns it. The job fails with the reason of FitReference,
+        e.g. REFERENCE_MIXED. Jobs run one after another. FIT_IN_PROGRESS if 8 references of the catalog are being fitted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -116,7 +116,7 @@ class InspectionServiceServicer(object):
         """Fits the draft of a reference as StartReferenceFit does, while the call waits: 4 seconds for a hundred photos and
         11 for three hundred, three times as long on a busy machine. Set a deadline of a minute. The result is a candidate.
         REFERENCE_TOO_FEW_PHOTOS, REFERENCE_MIXED (the photos show two different things), REFERENCE_NOT_FOUND,
-        FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE. After an error the draft is as before.
+        FIT_IN_PROGRESS, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE. After an error the draft is as before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -150,38 +150,38 @@ def add_InspectionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Inspect': grpc.unary_unary_rpc_method_handler(
                     servicer.Inspect,
-                    request_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectRequest.FromString,
-                    response_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectResponse.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.InspectRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.InspectResponse.SerializeToString,
             ),
             'AddReferencePhotos': grpc.unary_unary_rpc_method_handler(
                     servicer.AddReferencePhotos,
-                    request_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.AddReferencePhotosRequest.FromString,
-                    response_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.AddReferencePhotosResponse.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.AddReferencePhotosRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.AddReferencePhotosResponse.SerializeToString,
             ),
             'StartReferenceFit': grpc.unary_unary_rpc_method_handler(
                     servicer.StartReferenceFit,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_fit__service__pb2.StartReferenceFitRequest.FromString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.StartReferenceFitRequest.FromString,
                     response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
             'FitReference': grpc.unary_unary_rpc_method_handler(
                     servicer.FitReference,
-                    request_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.FitReferenceRequest.FromString,
-                    response_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectionReference.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.FitReferenceRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.InspectionReference.SerializeToString,
             ),
             'ListReferences': grpc.unary_unary_rpc_method_handler(
                     servicer.ListReferences,
-                    request_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.ListReferencesRequest.FromString,
-                    response_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.ListReferencesResponse.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.ListReferencesRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.ListReferencesResponse.SerializeToString,
             ),
             'PromoteReference': grpc.unary_unary_rpc_method_handler(
                     servicer.PromoteReference,
-                    request_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.PromoteReferenceRequest.FromString,
-                    response_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectionReference.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.PromoteReferenceRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.InspectionReference.SerializeToString,
             ),
             'DeleteReference': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteReference,
-                    request_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.DeleteReferenceRequest.FromString,
-                    response_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.DeleteReferenceResponse.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.DeleteReferenceRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_inspection__service__pb2.DeleteReferenceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -195,6 +195,7 @@ class InspectionService(object):
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
     that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
     new photo with it. The photos of a reference are deleted when it is fitted, or a day after the last of them was added.
+    The optional service of cameras, vision, has these calls: without it they fail with VISION_ABSENT.
     """
 
     @staticmethod
@@ -212,8 +213,8 @@ class InspectionService(object):
             request,
             target,
             '/sightline.gateway.v1.InspectionService/Inspect',
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectRequest.SerializeToString,
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectResponse.FromString,
+            sightline_dot_vision_dot_v1_dot_inspection__service__pb2.InspectRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_inspection__service__pb2.InspectResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -239,8 +240,8 @@ class InspectionService(object):
             request,
             target,
             '/sightline.gateway.v1.InspectionService/AddReferencePhotos',
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.AddReferencePhotosRequest.SerializeToString,
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.AddReferencePhotosResponse.FromString,
+            sightline_dot_vision_dot_v1_dot_inspection__service__pb2.AddReferencePhotosRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_inspection__service__pb2.AddReferencePhotosResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -266,7 +267,7 @@ class InspectionService(object):
             request,
             target,
             '/sightline.gateway.v1.InspectionService/StartReferenceFit',
-            sightline_dot_retriever_dot_v1_dot_fit__service__pb2.StartReferenceFitRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_inspection__service__pb2.StartReferenceFitRequest.SerializeToString,
             sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
             options,
             channel_credentials,
@@ -293,8 +294,8 @@ class InspectionService(object):
             request,
             target,
             '/sightline.gateway.v1.InspectionService/FitReference',
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.FitReferenceRequest.SerializeToString,
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectionReference.FromString,
+            sightline_dot_vision_dot_v1_dot_inspection__service__pb2.FitReferenceRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_inspection__service__pb2.InspectionReference.FromString,
             options,
             channel_credentials,
             insecure,
@@ -320,8 +321,8 @@ class InspectionService(object):
             request,
             target,
             '/sightline.gateway.v1.InspectionService/ListReferences',
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.ListReferencesRequest.SerializeToString,
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.ListReferencesResponse.FromString,
+            sightline_dot_vision_dot_v1_dot_inspection__service__pb2.ListReferencesRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_inspection__service__pb2.ListReferencesResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -347,8 +348,8 @@ class InspectionService(object):
             request,
             target,
             '/sightline.gateway.v1.InspectionService/PromoteReference',
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.PromoteReferenceRequest.SerializeToString,
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectionReference.FromString,
+            sightline_dot_vision_dot_v1_dot_inspection__service__pb2.PromoteReferenceRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_inspection__service__pb2.InspectionReference.FromString,
             options,
             channel_credentials,
             insecure,
@@ -374,8 +375,8 @@ class InspectionService(object):
             request,
             target,
             '/sightline.gateway.v1.InspectionService/DeleteReference',
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.DeleteReferenceRequest.SerializeToString,
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.DeleteReferenceResponse.FromString,
+            sightline_dot_vision_dot_v1_dot_inspection__service__pb2.DeleteReferenceRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_inspection__service__pb2.DeleteReferenceResponse.FromString,
             options,
             channel_credentials,
             insecure,

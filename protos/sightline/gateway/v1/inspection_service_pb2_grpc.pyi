@@ -8,8 +8,7 @@ import collections.abc
 import grpc
 import grpc.aio
 import sightline.common.v1.job_pb2
-import sightline.embedder.v1.inspection_service_pb2
-import sightline.retriever.v1.fit_service_pb2
+import sightline.vision.v1.inspection_service_pb2
 import sys
 import typing
 
@@ -30,47 +29,47 @@ GRPC_VERSION: str
 _InspectionServiceInspectType = typing_extensions.TypeVar(
     '_InspectionServiceInspectType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.InspectRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectResponse,
+        sightline.vision.v1.inspection_service_pb2.InspectRequest,
+        sightline.vision.v1.inspection_service_pb2.InspectResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.InspectRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectResponse,
+        sightline.vision.v1.inspection_service_pb2.InspectRequest,
+        sightline.vision.v1.inspection_service_pb2.InspectResponse,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.InspectRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectResponse,
+        sightline.vision.v1.inspection_service_pb2.InspectRequest,
+        sightline.vision.v1.inspection_service_pb2.InspectResponse,
     ],
 )
 
 _InspectionServiceAddReferencePhotosType = typing_extensions.TypeVar(
     '_InspectionServiceAddReferencePhotosType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosRequest,
-        sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse,
+        sightline.vision.v1.inspection_service_pb2.AddReferencePhotosRequest,
+        sightline.vision.v1.inspection_service_pb2.AddReferencePhotosResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosRequest,
-        sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse,
+        sightline.vision.v1.inspection_service_pb2.AddReferencePhotosRequest,
+        sightline.vision.v1.inspection_service_pb2.AddReferencePhotosResponse,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosRequest,
-        sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse,
+        sightline.vision.v1.inspection_service_pb2.AddReferencePhotosRequest,
+        sightline.vision.v1.inspection_service_pb2.AddReferencePhotosResponse,
     ],
 )
 
 _InspectionServiceStartReferenceFitType = typing_extensions.TypeVar(
     '_InspectionServiceStartReferenceFitType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
+        sightline.vision.v1.inspection_service_pb2.StartReferenceFitRequest,
         sightline.common.v1.job_pb2.Job,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
+        sightline.vision.v1.inspection_service_pb2.StartReferenceFitRequest,
         sightline.common.v1.job_pb2.Job,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
+        sightline.vision.v1.inspection_service_pb2.StartReferenceFitRequest,
         sightline.common.v1.job_pb2.Job,
     ],
 )
@@ -78,64 +77,64 @@ _InspectionServiceStartReferenceFitType = typing_extensions.TypeVar(
 _InspectionServiceFitReferenceType = typing_extensions.TypeVar(
     '_InspectionServiceFitReferenceType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectionReference,
+        sightline.vision.v1.inspection_service_pb2.FitReferenceRequest,
+        sightline.vision.v1.inspection_service_pb2.InspectionReference,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectionReference,
+        sightline.vision.v1.inspection_service_pb2.FitReferenceRequest,
+        sightline.vision.v1.inspection_service_pb2.InspectionReference,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectionReference,
+        sightline.vision.v1.inspection_service_pb2.FitReferenceRequest,
+        sightline.vision.v1.inspection_service_pb2.InspectionReference,
     ],
 )
 
 _InspectionServiceListReferencesType = typing_extensions.TypeVar(
     '_InspectionServiceListReferencesType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.ListReferencesRequest,
-        sightline.embedder.v1.inspection_service_pb2.ListReferencesResponse,
+        sightline.vision.v1.inspection_service_pb2.ListReferencesRequest,
+        sightline.vision.v1.inspection_service_pb2.ListReferencesResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.ListReferencesRequest,
-        sightline.embedder.v1.inspection_service_pb2.ListReferencesResponse,
+        sightline.vision.v1.inspection_service_pb2.ListReferencesRequest,
+        sightline.vision.v1.inspection_service_pb2.ListReferencesResponse,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.ListReferencesRequest,
-        sightline.embedder.v1.inspection_service_pb2.ListReferencesResponse,
+        sightline.vision.v1.inspection_service_pb2.ListReferencesRequest,
+        sightline.vision.v1.inspection_service_pb2.ListReferencesResponse,
     ],
 )
 
 _InspectionServicePromoteReferenceType = typing_extensions.TypeVar(
     '_InspectionServicePromoteReferenceType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.PromoteReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectionReference,
+        sightline.vision.v1.inspection_service_pb2.PromoteReferenceRequest,
+        sightline.vision.v1.inspection_service_pb2.InspectionReference,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.PromoteReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectionReference,
+        sightline.vision.v1.inspection_service_pb2.PromoteReferenceRequest,
+        sightline.vision.v1.inspection_service_pb2.InspectionReference,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.PromoteReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectionReference,
+        sightline.vision.v1.inspection_service_pb2.PromoteReferenceRequest,
+        sightline.vision.v1.inspection_service_pb2.InspectionReference,
     ],
 )
 
 _InspectionServiceDeleteReferenceType = typing_extensions.TypeVar(
     '_InspectionServiceDeleteReferenceType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.DeleteReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse,
+        sightline.vision.v1.inspection_service_pb2.DeleteReferenceRequest,
+        sightline.vision.v1.inspection_service_pb2.DeleteReferenceResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.DeleteReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse,
+        sightline.vision.v1.inspection_service_pb2.DeleteReferenceRequest,
+        sightline.vision.v1.inspection_service_pb2.DeleteReferenceResponse,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.DeleteReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse,
+        sightline.vision.v1.inspection_service_pb2.DeleteReferenceRequest,
+        sightline.vision.v1.inspection_service_pb2.DeleteReferenceResponse,
     ],
 )
 
@@ -143,69 +142,70 @@ class InspectionServiceStub(typing.Generic[_InspectionServiceInspectType, _Inspe
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
     that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
     new photo with it. The photos of a reference are deleted when it is fitted, or a day after the last of them was added.
+    The optional service of cameras, vision, has these calls: without it they fail with VISION_ABSENT.
     """
 
     @typing.overload
     def __init__(self: InspectionServiceStub[
         grpc.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.InspectRequest,
-            sightline.embedder.v1.inspection_service_pb2.InspectResponse,
+            sightline.vision.v1.inspection_service_pb2.InspectRequest,
+            sightline.vision.v1.inspection_service_pb2.InspectResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosRequest,
-            sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse,
+            sightline.vision.v1.inspection_service_pb2.AddReferencePhotosRequest,
+            sightline.vision.v1.inspection_service_pb2.AddReferencePhotosResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
+            sightline.vision.v1.inspection_service_pb2.StartReferenceFitRequest,
             sightline.common.v1.job_pb2.Job,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
-            sightline.embedder.v1.inspection_service_pb2.InspectionReference,
+            sightline.vision.v1.inspection_service_pb2.FitReferenceRequest,
+            sightline.vision.v1.inspection_service_pb2.InspectionReference,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.ListReferencesRequest,
-            sightline.embedder.v1.inspection_service_pb2.ListReferencesResponse,
+            sightline.vision.v1.inspection_service_pb2.ListReferencesRequest,
+            sightline.vision.v1.inspection_service_pb2.ListReferencesResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.PromoteReferenceRequest,
-            sightline.embedder.v1.inspection_service_pb2.InspectionReference,
+            sightline.vision.v1.inspection_service_pb2.PromoteReferenceRequest,
+            sightline.vision.v1.inspection_service_pb2.InspectionReference,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.DeleteReferenceRequest,
-            sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse,
+            sightline.vision.v1.inspection_service_pb2.DeleteReferenceRequest,
+            sightline.vision.v1.inspection_service_pb2.DeleteReferenceResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
     def __init__(self: InspectionServiceStub[
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.InspectRequest,
-            sightline.embedder.v1.inspection_service_pb2.InspectResponse,
+            sightline.vision.v1.inspection_service_pb2.InspectRequest,
+            sightline.vision.v1.inspection_service_pb2.InspectResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosRequest,
-            sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse,
+            sightline.vision.v1.inspection_service_pb2.AddReferencePhotosRequest,
+            sightline.vision.v1.inspection_service_pb2.AddReferencePhotosResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
+            sightline.vision.v1.inspection_service_pb2.StartReferenceFitRequest,
             sightline.common.v1.job_pb2.Job,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
-            sightline.embedder.v1.inspection_service_pb2.InspectionReference,
+            sightline.vision.v1.inspection_service_pb2.FitReferenceRequest,
+            sightline.vision.v1.inspection_service_pb2.InspectionReference,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.ListReferencesRequest,
-            sightline.embedder.v1.inspection_service_pb2.ListReferencesResponse,
+            sightline.vision.v1.inspection_service_pb2.ListReferencesRequest,
+            sightline.vision.v1.inspection_service_pb2.ListReferencesResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.PromoteReferenceRequest,
-            sightline.embedder.v1.inspection_service_pb2.InspectionReference,
+            sightline.vision.v1.inspection_service_pb2.PromoteReferenceRequest,
+            sightline.vision.v1.inspection_service_pb2.InspectionReference,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.DeleteReferenceRequest,
-            sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse,
+            sightline.vision.v1.inspection_service_pb2.DeleteReferenceRequest,
+            sightline.vision.v1.inspection_service_pb2.DeleteReferenceResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -213,28 +213,27 @@ class InspectionServiceStub(typing.Generic[_InspectionServiceInspectType, _Inspe
     """Compares a photo with a reference, and says whether the piece is like the good ones, with a score, the threshold, a
     p-value and the anomalous parts. The photo is not stored. REFERENCE_NOT_FOUND (no version of it serves),
     IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE,
-    EMBED_QUEUE_FULL.
+    EMBED_QUEUE_FULL, PHOTO_STORE_UNAVAILABLE.
     """
 
     AddReferencePhotos: _InspectionServiceAddReferencePhotosType
     """Adds photos of good pieces to the draft of a reference. Each photo has its own status, and a photo that was added
-    before (the same bytes) is not added again, so that a call may be repeated. FIT_UNAVAILABLE (no folder for spaces
-    is configured), REFERENCES_FULL (the catalog has 100 references), INVALID_ARGUMENT.
+    before (the same bytes) is not added again, so that a call may be repeated. REFERENCES_FULL (the catalog has 100
+    references), INVALID_ARGUMENT.
     """
 
     StartReferenceFit: _InspectionServiceStartReferenceFitType
     """Starts a job of kind "fit_reference" (`done` and `total` count photos, those with a drawn defect included) in which
-    the embedder fits the draft of a reference. Results: "reference_id", "version" and, if another version served,
-    "verdict". If such a job is running for this reference, returns it. The job fails with the embedder's reason, e.g.
-    REFERENCE_MIXED. It waits while the embedder fits another reference. FIT_IN_PROGRESS if 8 references of the catalog
-    are being fitted.
+    the draft of a reference is fitted. Results: "reference_id", "version" and, if another version served,
+    "verdict". If such a job is running for this reference, returns it. The job fails with the reason of FitReference,
+    e.g. REFERENCE_MIXED. Jobs run one after another. FIT_IN_PROGRESS if 8 references of the catalog are being fitted.
     """
 
     FitReference: _InspectionServiceFitReferenceType
     """Fits the draft of a reference as StartReferenceFit does, while the call waits: 4 seconds for a hundred photos and
     11 for three hundred, three times as long on a busy machine. Set a deadline of a minute. The result is a candidate.
     REFERENCE_TOO_FEW_PHOTOS, REFERENCE_MIXED (the photos show two different things), REFERENCE_NOT_FOUND,
-    FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE. After an error the draft is as before.
+    FIT_IN_PROGRESS, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE. After an error the draft is as before.
     """
 
     ListReferences: _InspectionServiceListReferencesType
@@ -251,32 +250,32 @@ class InspectionServiceStub(typing.Generic[_InspectionServiceInspectType, _Inspe
 
 InspectionServiceAsyncStub: typing_extensions.TypeAlias = InspectionServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.InspectRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectResponse,
+        sightline.vision.v1.inspection_service_pb2.InspectRequest,
+        sightline.vision.v1.inspection_service_pb2.InspectResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosRequest,
-        sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse,
+        sightline.vision.v1.inspection_service_pb2.AddReferencePhotosRequest,
+        sightline.vision.v1.inspection_service_pb2.AddReferencePhotosResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
+        sightline.vision.v1.inspection_service_pb2.StartReferenceFitRequest,
         sightline.common.v1.job_pb2.Job,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectionReference,
+        sightline.vision.v1.inspection_service_pb2.FitReferenceRequest,
+        sightline.vision.v1.inspection_service_pb2.InspectionReference,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.ListReferencesRequest,
-        sightline.embedder.v1.inspection_service_pb2.ListReferencesResponse,
+        sightline.vision.v1.inspection_service_pb2.ListReferencesRequest,
+        sightline.vision.v1.inspection_service_pb2.ListReferencesResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.PromoteReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectionReference,
+        sightline.vision.v1.inspection_service_pb2.PromoteReferenceRequest,
+        sightline.vision.v1.inspection_service_pb2.InspectionReference,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.DeleteReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse,
+        sightline.vision.v1.inspection_service_pb2.DeleteReferenceRequest,
+        sightline.vision.v1.inspection_service_pb2.DeleteReferenceResponse,
     ],
 ]
 
@@ -284,70 +283,70 @@ class InspectionServiceServicer(metaclass=abc.ABCMeta):
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
     that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
     new photo with it. The photos of a reference are deleted when it is fitted, or a day after the last of them was added.
+    The optional service of cameras, vision, has these calls: without it they fail with VISION_ABSENT.
     """
 
     @abc.abstractmethod
     def Inspect(
         self,
-        request: sightline.embedder.v1.inspection_service_pb2.InspectRequest,
+        request: sightline.vision.v1.inspection_service_pb2.InspectRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.InspectResponse, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.InspectResponse]]:
+    ) -> typing.Union[sightline.vision.v1.inspection_service_pb2.InspectResponse, collections.abc.Awaitable[sightline.vision.v1.inspection_service_pb2.InspectResponse]]:
         """Compares a photo with a reference, and says whether the piece is like the good ones, with a score, the threshold, a
         p-value and the anomalous parts. The photo is not stored. REFERENCE_NOT_FOUND (no version of it serves),
         IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE,
-        EMBED_QUEUE_FULL.
+        EMBED_QUEUE_FULL, PHOTO_STORE_UNAVAILABLE.
         """
 
     @abc.abstractmethod
     def AddReferencePhotos(
         self,
-        request: sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosRequest,
+        request: sightline.vision.v1.inspection_service_pb2.AddReferencePhotosRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse]]:
+    ) -> typing.Union[sightline.vision.v1.inspection_service_pb2.AddReferencePhotosResponse, collections.abc.Awaitable[sightline.vision.v1.inspection_service_pb2.AddReferencePhotosResponse]]:
         """Adds photos of good pieces to the draft of a reference. Each photo has its own status, and a photo that was added
-        before (the same bytes) is not added again, so that a call may be repeated. FIT_UNAVAILABLE (no folder for spaces
-        is configured), REFERENCES_FULL (the catalog has 100 references), INVALID_ARGUMENT.
+        before (the same bytes) is not added again, so that a call may be repeated. REFERENCES_FULL (the catalog has 100
+        references), INVALID_ARGUMENT.
         """
 
     @abc.abstractmethod
     def StartReferenceFit(
         self,
-        request: sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
+        request: sightline.vision.v1.inspection_service_pb2.StartReferenceFitRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
         """Starts a job of kind "fit_reference" (`done` and `total` count photos, those with a drawn defect included) in which
-        the embedder fits the draft of a reference. Results: "reference_id", "version" and, if another version served,
-        "verdict". If such a job is running for this reference, returns it. The job fails with the embedder's reason, e.g.
-        REFERENCE_MIXED. It waits while the embedder fits another reference. FIT_IN_PROGRESS if 8 references of the catalog
-        are being fitted.
+        the draft of a reference is fitted. Results: "reference_id", "version" and, if another version served,
+        "verdict". If such a job is running for this reference, returns it. The job fails with the reason of FitReference,
+        e.g. REFERENCE_MIXED. Jobs run one after another. FIT_IN_PROGRESS if 8 references of the catalog are being fitted.
         """
 
     @abc.abstractmethod
     def FitReference(
         self,
-        request: sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
+        request: sightline.vision.v1.inspection_service_pb2.FitReferenceRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.InspectionReference, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.InspectionReference]]:
+    ) -> typing.Union[sightline.vision.v1.inspection_service_pb2.InspectionReference, collections.abc.Awaitable[sightline.vision.v1.inspection_service_pb2.InspectionReference]]:
         """Fits the draft of a reference as StartReferenceFit does, while the call waits: 4 seconds for a hundred photos and
         11 for three hundred, three times as long on a busy machine. Set a deadline of a minute. The result is a candidate.
         REFERENCE_TOO_FEW_PHOTOS, REFERENCE_MIXED (the photos show two different things), REFERENCE_NOT_FOUND,
-        FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE. After an error the draft is as before.
+        FIT_IN_PROGRESS, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE. After an error the draft is as before.
         """
 
     @abc.abstractmethod
     def ListReferences(
         self,
-        request: sightline.embedder.v1.inspection_service_pb2.ListReferencesRequest,
+        request: sightline.vision.v1.inspection_service_pb2.ListReferencesRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.ListReferencesResponse, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.ListReferencesResponse]]:
+    ) -> typing.Union[sightline.vision.v1.inspection_service_pb2.ListReferencesResponse, collections.abc.Awaitable[sightline.vision.v1.inspection_service_pb2.ListReferencesResponse]]:
         """Lists the references of a catalog with all their versions: drafts first, then the newest."""
 
     @abc.abstractmethod
     def PromoteReference(
         self,
-        request: sightline.embedder.v1.inspection_service_pb2.PromoteReferenceRequest,
+        request: sightline.vision.v1.inspection_service_pb2.PromoteReferenceRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.InspectionReference, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.InspectionReference]]:
+    ) -> typing.Union[sightline.vision.v1.inspection_service_pb2.InspectionReference, collections.abc.Awaitable[sightline.vision.v1.inspection_service_pb2.InspectionReference]]:
         """Makes a version of a reference the one that photos are compared with. The version that served before is retired,
         and can be promoted again. REFERENCE_NOT_FOUND. Rejected with PROMOTION_REFUSED if the version is a candidate whose
         evaluation says that it is worse than the version that serves, unless `force` is set.
@@ -356,9 +355,9 @@ class InspectionServiceServicer(metaclass=abc.ABCMeta):
     @abc.abstractmethod
     def DeleteReference(
         self,
-        request: sightline.embedder.v1.inspection_service_pb2.DeleteReferenceRequest,
+        request: sightline.vision.v1.inspection_service_pb2.DeleteReferenceRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse]]:
+    ) -> typing.Union[sightline.vision.v1.inspection_service_pb2.DeleteReferenceResponse, collections.abc.Awaitable[sightline.vision.v1.inspection_service_pb2.DeleteReferenceResponse]]:
         """Deletes a reference, or one version of it. Without it, 0 versions are deleted."""
 
 def add_InspectionServiceServicer_to_server(servicer: InspectionServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

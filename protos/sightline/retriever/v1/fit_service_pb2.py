@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(sightline/retriever/v1/fit_service.proto\x12\x16sightline.retriever.v1\x1a sightline/common/v1/limits.proto\"l\n\x18StartReferenceFitRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x14\n\x0creference_id\x18\x03 \x01(\t\x12\x12\n\nproduct_id\x18\x04 \x01(\t\"\xbf\x01\n\x0f\x46itSpaceRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08\x62\x61\x63kbone\x18\x03 \x01(\t\x12\x15\n\rmax_dimension\x18\x04 \x01(\x05\x12\x0c\n\x04seed\x18\x05 \x01(\x03\x12\x12\n\nmax_photos\x18\x06 \x01(\x05\x12 \n\x12shopper_photo_tags\x18\x07 \x03(\tB\x04\x80\xc9\x18\x10J\x04\x08\x08\x10\tR\x11learn_from_clicksBO\n\x16sightline.retriever.v1B\x0f\x46itServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(sightline/retriever/v1/fit_service.proto\x12\x16sightline.retriever.v1\x1a sightline/common/v1/limits.proto\"\xbf\x01\n\x0f\x46itSpaceRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08\x62\x61\x63kbone\x18\x03 \x01(\t\x12\x15\n\rmax_dimension\x18\x04 \x01(\x05\x12\x0c\n\x04seed\x18\x05 \x01(\x03\x12\x12\n\nmax_photos\x18\x06 \x01(\x05\x12 \n\x12shopper_photo_tags\x18\x07 \x03(\tB\x04\x80\xc9\x18\x10J\x04\x08\x08\x10\tR\x11learn_from_clicksBO\n\x16sightline.retriever.v1B\x0f\x46itServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\026sightline.retriever.v1B\017FitServiceProtoP\001Z\"sightline/retriever/v1;retrieverv1'
   _globals['_FITSPACEREQUEST'].fields_by_name['shopper_photo_tags']._loaded_options = None
   _globals['_FITSPACEREQUEST'].fields_by_name['shopper_photo_tags']._serialized_options = b'\200\311\030\020'
-  _globals['_STARTREFERENCEFITREQUEST']._serialized_start=102
-  _globals['_STARTREFERENCEFITREQUEST']._serialized_end=210
-  _globals['_FITSPACEREQUEST']._serialized_start=213
-  _globals['_FITSPACEREQUEST']._serialized_end=404
+  _globals['_FITSPACEREQUEST']._serialized_start=103
+  _globals['_FITSPACEREQUEST']._serialized_end=294
 # @@protoc_insertion_point(module_scope)

@@ -19,36 +19,6 @@ else:
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
-class StartReferenceFitRequest(google.protobuf.message.Message):
-    """Request to fit the draft of a reference in a job."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    CATALOG_ID_FIELD_NUMBER: builtins.int
-    REQUEST_ID_FIELD_NUMBER: builtins.int
-    REFERENCE_ID_FIELD_NUMBER: builtins.int
-    PRODUCT_ID_FIELD_NUMBER: builtins.int
-    catalog_id: builtins.str
-    """Catalog. Default: "default"."""
-    request_id: builtins.str
-    """Id of the request, up to 128 characters; the same id returns the same job. If empty, the service generates one."""
-    reference_id: builtins.str
-    """Name of the reference: 1 to 64 lower-case letters, digits, "-" and "_", a letter or digit first. Required."""
-    product_id: builtins.str
-    """Product that the pieces are, up to 128 characters: photos are inspected by its id too. Empty: none."""
-    def __init__(
-        self,
-        *,
-        catalog_id: builtins.str = ...,
-        request_id: builtins.str = ...,
-        reference_id: builtins.str = ...,
-        product_id: builtins.str = ...,
-    ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "product_id", b"product_id", "reference_id", b"reference_id", "request_id", b"request_id"]) -> None: ...
-
-Global___StartReferenceFitRequest: typing_extensions.TypeAlias = StartReferenceFitRequest
-
-@typing.final
 class FitSpaceRequest(google.protobuf.message.Message):
     """Request to fit a space."""
 

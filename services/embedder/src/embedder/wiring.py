@@ -10,7 +10,6 @@ from pathlib import Path
 
 from embedder.adapters.line_images import OpenCvLines
 from embedder.adapters.onnxruntime.engine import OnnxEngine
-from embedder.adapters.reference_store import ReferenceStore
 from embedder.adapters.space_metadata import SpaceMetadata
 from embedder.adapters.space_store import SpaceStore
 from embedder.adapters.tokenizers import Tokenizers
@@ -18,25 +17,21 @@ from embedder.adapters.triton.client import LEAST_VERSION, Triton
 from embedder.domain.manifest import ServingState
 from embedder.domain.models import FEATURES, TEXT, VISUAL
 from embedder.domain.photos import Camera
-from embedder.embedding import find_faces, read_labels
+from embedder.embedding import find_faces, patch_features, read_labels
 from embedder.embedding.cache import EmbeddingCache
 from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.find_faces import FaceFinder
+from embedder.embedding.patch_features import PatchFeatures
 from embedder.embedding.photo_intake import PhotoIntake
 from embedder.embedding.photos import PhotoEmbedder
 from embedder.embedding.pixel_budget import PixelBudget
 from embedder.embedding.read_labels import LabelReader
 from embedder.embedding.regions import ObjectFinder, RegionEmbedder
 from embedder.embedding.texts import TextEmbedder
-from embedder.inspection import patch_features
-from embedder.inspection.inspect_piece import Inspector
-from embedder.inspection.patch_features import PatchFeatures
-from embedder.inspection.references import References
 from embedder.ports import InferenceEngine
 from embedder.preprocessing import work
 from embedder.servicer.embedding import EmbeddingServicer
-from embedder.servicer.inspection import InspectionServicer
 from embedder.servicer.spaces import SpaceServicer
 from embedder.serving.batched_inference import Batching
 from embedder.serving.fitted_models import FittedModels
@@ -99,14 +94,9 @@ async def known_catalogs(
     registry = registry_of(settings.retriever_target, channel)
     catalogs = KnownCatalogs(settings.catalogs, registry, file=settings.catalogs_file)
     store = SpaceStore(Path(settings.spaces), space_keys(settings)) if settings.spaces else None
-    promotion, references = Promotion(store, engine, engine.inference), reference_store(settings)
-
-    async def remove(catalog_id: str) -> None:
-        await promotion.remove(catalog_id)
-        if references is not None:
-            await asyncio.to_thread(references.delete_catalog, catalog_id)
-
-    removal = CatalogRemoval(catalogs, remove, RemovalNotes(channel, "embedder").confirm)
+    promotion = Promotion(store, engine, engine.inference)
+    notes = RemovalNotes(channel, "embedder")
+    removal = CatalogRemoval(catalogs, promotion.remove, notes.confirm)
     removing = asyncio.create_task(removal.run())
     try:
         yield catalogs
@@ -173,13 +163,6 @@ def control_key(settings: EmbedderSettings) -> str:
 def space_keys(settings: EmbedderSettings) -> SigningKeys:
     """Return the keys that sign fitted spaces. Raises Unreadable."""
     return signing_keys(settings.space_keys_file)
-
-
-def reference_store(settings: EmbedderSettings) -> ReferenceStore | None:
-    """Return the store of references, in the folder of spaces; None: there is no such folder."""
-    if not settings.spaces:
-        return None
-    return ReferenceStore(Path(settings.spaces), space_keys(settings))
 
 
 def certificates_of(settings: EmbedderSettings) -> Certificates | None:
@@ -257,7 +240,6 @@ def bind(
         on_demand(settings.fit_backbone + patch_features.SUFFIX),
         sources,
     )
-    references = References(reference_store(settings), features)
     finder = ObjectFinder(intake, embedder.photos.queues, on_demand(settings.object_model), sources)
     learner = Learner(
         store,
@@ -278,9 +260,9 @@ def bind(
             faces=faces,
             labels=labels,
             regions=RegionEmbedder(embedder, finder, views),
+            patches=features,
         ),
         SpaceServicer(learner, promotion, known),
-        InspectionServicer(references, Inspector(references, features, fetch), known),
     )
     return owned.bindings(PeerName.EMBEDDER, servicers), recovery, sources
 

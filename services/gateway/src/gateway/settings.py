@@ -49,7 +49,7 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
 
     vision_target: str = ""
     """Address of the optional service of cameras: host:port or a gRPC target. Empty: calls about
-    products in photos, watches, alerts and webhooks fail with VISION_ABSENT."""
+    products in photos, watches, alerts, webhooks and inspections fail with VISION_ABSENT."""
 
     default_seconds: float = Field(default=2.0, gt=0, le=60)
     """Seconds for Recommend and Search if the caller sets no deadline."""

@@ -4,15 +4,19 @@ from servicekit.admission.access import PeerName
 from servicekit.clock import now_micros
 from servicekit.outbound.posting import Poster
 from servicekit.rpc import owned
+from servicekit.rpc.job_service import JobServicer
 from servicekit.rpc.peers import PeerCredentials
 from servicekit.rpc.server import Binding, run, serve
+from servicekit.sql.database import Database
 from servicekit.startup import load, observe
 from vision.adapters.catalog_products import RetrieverCatalog
 from vision.adapters.photo_objects import EmbedderPhotos
 from vision.adapters.product_search import RetrieverSearch
 from vision.delivery.webhooks import Webhooks
+from vision.inspection.inspect_piece import Inspector
 from vision.ports.detecting import DetectionPeers, SalesCounts
 from vision.servicer.detection import DetectionServicer
+from vision.servicer.inspection import JOB_OWNER, InspectionServicer
 from vision.servicer.watches import WatchServicer
 from vision.servicer.webhooks import WebhookServicer
 from vision.settings import VisionServerSettings, VisionSettings
@@ -22,23 +26,29 @@ from vision.wiring import (
     SERVER_CHECKS,
     Parts,
     database,
+    job_queue,
     sales_counts,
     snapshot_fetcher,
     webhook_keys,
 )
 
 
-def bindings(settings: VisionSettings, parts: Parts, sales: SalesCounts) -> list[Binding]:
+def bindings(
+    settings: VisionSettings, db: Database, parts: Parts, sales: SalesCounts
+) -> list[Binding]:
     """Return the services of the server."""
     record, checks, catalogs = parts.record, parts.checks, parts.catalogs
     check, products = snapshot_fetcher(settings).check, RetrieverCatalog(parts.channel)
     watches = Watches(record, checks.photos, products, checks.private, now_micros, check)
     webhooks = Webhooks(record, webhook_keys(settings), Poster.of(settings))
     peers = DetectionPeers(EmbedderPhotos(parts.embedder), RetrieverSearch(parts.channel), sales)
+    jobs, inspector = job_queue(db), Inspector(parts.references, parts.patches)
     servicers = (
         DetectionServicer(catalogs, peers),
         WatchServicer(catalogs, watches, checks, AlertFollower(record), record),
         WebhookServicer(catalogs, webhooks),
+        InspectionServicer(catalogs, parts.references, inspector, jobs, record.key_of),
+        JobServicer(JOB_OWNER, catalogs, jobs, record.key_of),
     )
     return owned.bindings(PeerName.VISION, servicers)
 
@@ -56,7 +66,7 @@ async def main(settings: VisionServerSettings) -> None:
     await parts.photos.start()
     await parts.catalogs.start()
     await serve(
-        *(bindings(settings, parts, sales), settings),
+        *(bindings(settings, db, parts, sales), settings),
         service="vision",
         peers=PeerCredentials.of(settings),
         catalogs=parts.catalogs,

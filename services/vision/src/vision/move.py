@@ -1,8 +1,9 @@
 """`python -m vision.move`: moves watches, the photos of their alerts and targets, alerts, webhooks
-and deliveries out of the record of a retriever of 0.30 to 0.42.
+and deliveries out of the record of a retriever of 0.30 to 0.42 (`--photos`), and references out of
+the folder of an embedder of up to 0.43 (`--references`).
 
-Upgrade or stop the retriever first, so that nothing is written there meanwhile; it keeps what was
-moved for one release. The command can be repeated: catalogs that were moved are left as they are.
+Upgrade or stop retriever and embedder first, so that nothing is written there meanwhile; they keep
+what was moved. The command can be repeated: catalogs that were moved are left as they are.
 """
 
 import argparse
@@ -20,14 +21,16 @@ import sqlalchemy as sa
 from servicekit.artefacts.content_store import ContentDamaged, ContentStore
 from servicekit.clock import Clock, now_micros
 from servicekit.errors import ServiceError
+from servicekit.keys.keyring import signing_keys
 from servicekit.sql.database import Database
 from servicekit.startup import checked
+from servicekit.watched_files import Unreadable
+from vision.move_references import REFUSED, ReferenceMove, move_references
 from vision.record import moving
 from vision.record.moving import FormerCatalog
 from vision.settings import VisionSettings
 from vision.wiring import MIGRATIONS, database
 
-REFUSED = "refused"
 OWN = "it has watches or webhooks here already"
 LOST = (
     "of its photos are not in --photos, or damaged: name the retriever's store, or, if they are"
@@ -115,35 +118,67 @@ def parser() -> argparse.ArgumentParser:
     source = made.add_mutually_exclusive_group(required=True)
     source.add_argument("--from", dest="url", help="RETRIEVER_DATABASE_URL")
     source.add_argument("--from-file", dest="file", type=Path, help="a file with it")
-    made.add_argument("--photos", required=True, help="RETRIEVER_PHOTOS_URL")
+    made.add_argument("--photos", help="RETRIEVER_PHOTOS_URL: move watches and webhooks")
     made.add_argument(
         "--without-lost-photos", action="store_true", help="move catalogs that have lost photos too"
+    )
+    made.add_argument("--references", type=Path, help="EMBEDDER_SPACES: move references")
+    made.add_argument(
+        "--space-keys", type=Path, help="EMBEDDER_SPACE_KEYS_FILE: move only what its keys signed"
+    )
+    made.add_argument(
+        "--without-damaged", action="store_true", help="move catalogs with damaged references too"
     )
     return made
 
 
 def main() -> int:
     """Run the command. Return its exit status: 1 if a catalog was refused, 2 if a store failed."""
-    given = parser().parse_args()
+    commands = parser()
+    given = commands.parse_args()
+    if given.photos is None and given.references is None:
+        commands.error("give --photos, --references or both")
     settings = checked(VisionSettings)
     try:
         url = given.url or given.file.read_text("utf-8").strip()
         with (
             closing(database(settings)) as target,
             closing(Database(url, migrations=MIGRATIONS)) as source,
-            closing(ContentStore(given.photos)) as photos,
             closing(ContentStore(settings.photos_url)) as frames,
         ):
-            moved = Move(
-                *(source, photos, target, frames), without_lost_photos=given.without_lost_photos
-            )
-            good = asyncio.run(move(moved, settings.catalogs))
-    except (ServiceError, OSError, ValueError, sa.exc.SQLAlchemyError) as error:
+            good = asyncio.run(_moved(given, settings.catalogs, source, target, frames))
+    except (ServiceError, OSError, ValueError, Unreadable, sa.exc.SQLAlchemyError) as error:
         # The text of an error of SQL may have rows.
         text = type(error).__name__ if isinstance(error, sa.exc.SQLAlchemyError) else str(error)
         print(f"error: {text}; nothing is lost: repeat the command", file=sys.stderr)
         return 2
     return 0 if good else 1
+
+
+async def _moved(
+    given: argparse.Namespace,
+    declared: tuple[str, ...],
+    source: Database,
+    target: Database,
+    frames: ContentStore,
+) -> bool:
+    good = True
+    if given.photos is not None:
+        with closing(ContentStore(given.photos)) as photos:
+            moved = Move(
+                *(source, photos, target, frames), without_lost_photos=given.without_lost_photos
+            )
+            good = await move(moved, declared)
+    if given.references is not None:
+        with source.engine.connect() as connection:
+            keys = moving.catalog_keys(connection, declared)
+        signed = signing_keys(given.space_keys)
+        references = ReferenceMove(
+            *(given.references, target, frames, nothing, signed),
+            without_damaged=given.without_damaged,
+        )
+        good = await move_references(references, keys) and good
+    return good
 
 
 if __name__ == "__main__":

@@ -49,8 +49,8 @@ class VisionSettings(
     """Port for gRPC. 0: a free port."""
 
     embedder_target: str = Field(default="127.0.0.1:8601", min_length=1)
-    """gRPC target of the embedder, such as `host:port`, which embeds frames and finds faces and
-    objects in them."""
+    """gRPC target of the embedder, such as `host:port`, which embeds frames, finds faces and
+    objects in them, and describes patches of photos of pieces."""
 
     retriever_target: str = Field(default="127.0.0.1:8602", min_length=1)
     """gRPC target of the retriever, which has the products that photos and frames show, the list of
@@ -60,8 +60,8 @@ class VisionSettings(
     can't be read. `None`: it is read anew."""
 
     photos_url: Place = Field(default=".data/vision/photos", min_length=1)
-    """Folder or fsspec URL (such as `s3://bucket/frames`) in which photos of alerts, and those that
-    rules look for, are stored."""
+    """Folder or fsspec URL (such as `s3://bucket/frames`) in which photos of alerts, those that
+    rules look for, and references of good pieces are stored."""
 
     backups: Place = Field(default=".data/vision/backups", min_length=1)
     """Folder or fsspec URL (such as `s3://bucket/backups`) in which backups are stored."""

@@ -22,6 +22,7 @@ from servicekit.sql.migrations import settle
 from sightline_rules.photos import PhotoLimits
 from vision.adapters import photo_work
 from vision.adapters.embedder import EmbedderFrames
+from vision.adapters.patches import EmbedderPatches
 from vision.adapters.peer_calls import RETRIEVER_CALLS
 from vision.adapters.photos import PhotoStore
 from vision.adapters.product_vectors import RetrieverVectors
@@ -29,6 +30,8 @@ from vision.adapters.ranker import RankerSales
 from vision.delivery.deliverer import Deliverer
 from vision.domain.catalog_keys import keys_of
 from vision.domain.deliveries import RetryRules
+from vision.inspection.files import ReferenceFiles
+from vision.inspection.references import References
 from vision.record import Record, metadata
 from vision.record.tables import jobs
 from vision.settings import VisionServerSettings, VisionSettings
@@ -104,6 +107,8 @@ class Parts:
     photos: PhotoStore
     embedder: EmbedderFrames
     checks: FrameChecks
+    patches: EmbedderPatches
+    references: References
 
     @classmethod
     def of(cls, settings: VisionSettings, db: Database) -> "Parts":
@@ -123,9 +128,11 @@ class Parts:
             key_of=key_of,
         )
         embedder = EmbedderFrames(settings.embedder_target, to_embedder(settings))
+        patches = EmbedderPatches(embedder)
         products, private = RetrieverVectors(channel), BlurredFrames(embedder, photos)
         checks = FrameChecks(record, photos, embedder, products, private, now_micros)
-        return cls(channel, catalogs, record, photos, embedder, checks)
+        references = References(record, ReferenceFiles(photos), patches)
+        return cls(channel, catalogs, record, photos, embedder, checks, patches, references)
 
     async def close(self) -> None:
         """End reads of the list of catalogs, drop connections, and wait for writes of photos."""

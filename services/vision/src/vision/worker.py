@@ -1,9 +1,9 @@
 """The worker of vision: `python -m vision.worker`.
 
 Takes frames of watches from addresses, tells which cameras stop, delivers alerts to webhooks, sends
-them to the audit log, makes backups, and deletes what is due. Any number of workers may run: one at
-a time leads, by a lease in SQL, and a dead leader is replaced when its lease expires. A worker can
-be killed at any point.
+them to the audit log, fits references, makes backups, and deletes what is due. Any number of
+workers may run: one at a time leads, by a lease in SQL, and a dead leader is replaced when its
+lease expires. A worker can be killed at any point.
 """
 
 from servicekit.processes.background import yield_to_answers
@@ -28,8 +28,8 @@ from servicekit.tasks.loops import Loop
 from servicekit.telemetry import get_logger, serve_metrics
 from vision.adapters.audit_log import AuditLog
 from vision.backup.backups import BackupJobs, kinds
-from vision.record import Record
-from vision.record.tables import jobs
+from vision.inspection.fits import FIT_REFERENCE, FitJobs
+from vision.record import Record, tables
 from vision.settings import VisionSettings
 from vision.watching.silence import SilenceChecks
 from vision.wiring import (
@@ -48,7 +48,8 @@ from vision.workers.tidying import Tidying
 
 LEASE = "vision-worker"
 BACKUPS = "backups"
-"""Name for servicekit.tasks.supervision."""
+FITS = "fits"
+"""Names for servicekit.tasks.supervision."""
 JOB_SECONDS = 1.0
 """Least seconds between looks for jobs."""
 AUDIT_SECONDS = 1.0
@@ -92,18 +93,24 @@ def _loops(settings: VisionSettings, db: Database, parts: Parts) -> list[Run]:
     """Return the loops whose steps are due from time to time."""
     due = Tidying(
         *(parts.catalogs, Record(db), parts.photos.files, settings.alert_days),
-        forget_jobs=partial(forget_jobs, db, jobs, settings.job_days),
+        forget_jobs=partial(forget_jobs, db, tables.jobs, settings.job_days),
     )
     audit = Auditing(parts.record, AuditLog(parts.channel).append)
     commits, files = parts.record.commits(), backup_files(settings)
     work = BackupJobs(parts.record, parts.photos, files, now_micros, version("sightline-vision"))
-    claims = JobWorker(job_queue(db), worker_id(LEASE), settings.worker_lease_seconds)
+    jobs = job_queue(db)
+    claims = JobWorker(jobs, worker_id(LEASE), settings.worker_lease_seconds)
+    fitting = FitJobs(parts.references, jobs, parts.record.key_of)
 
-    async def next_job() -> bool:
+    async def next_backup() -> bool:
         return await claims.next(kinds(work)) is not None
 
+    async def next_fit() -> bool:
+        return await claims.next({FIT_REFERENCE: fitting.fit}) is not None
+
     return [
-        Loop(BACKUPS, next_job, JOB_SECONDS, parts.record.commits()).run,
+        Loop(BACKUPS, next_backup, JOB_SECONDS, parts.record.commits()).run,
+        Loop(FITS, next_fit, JOB_SECONDS, parts.record.commits()).run,
         Loop(tidying.TIDYING, due.step, tidying.TURN_SECONDS).run,
         Loop(tidying.REMOVAL, due.remove, tidying.REMOVAL_TURN_SECONDS).run,
         Loop(AUDITING, audit.step, AUDIT_SECONDS, commits).run,

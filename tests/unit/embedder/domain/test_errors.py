@@ -21,7 +21,7 @@ MADE = [
     errors.SpaceNotFound(),
     errors.FitInvalid("x"),
     errors.FitUnavailable("x"),
-    errors.FitInProgress("space"),
+    errors.FitInProgress(),
     errors.FitFailed(-9),
     errors.PromotionRefused("WORSE", "x"),
     errors.SpaceUnsigned(),
@@ -34,11 +34,6 @@ MADE = [
     errors.ModelFailed("x"),
     errors.HeatMapUnavailable("x"),
     errors.ModelAbsent("x"),
-    errors.ReferenceNotFound(),
-    errors.ReferenceTooFewPhotos(3, 10),
-    errors.ReferenceMixed(3, 9),
-    errors.ReferencesFull(100, 8),
-    errors.ReferenceFull(500),
 ]
 
 

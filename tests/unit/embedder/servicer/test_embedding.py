@@ -17,6 +17,7 @@ from embedder.embedding.cache import EmbeddingCache
 from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.find_faces import FaceFinder
+from embedder.embedding.patch_features import PatchFeatures
 from embedder.embedding.photo_intake import PhotoIntake
 from embedder.embedding.photos import PhotoEmbedder
 from embedder.embedding.pixel_budget import PixelBudget
@@ -61,6 +62,13 @@ def regions(embedder: ItemEmbedder) -> RegionEmbedder:
     photos, inference = embedder.photos, FakeInference()
     finder = ObjectFinder(photos.intake, photos.queues, inference, FakeModels(inference))
     return RegionEmbedder(embedder, finder)
+
+
+def patches(embedder: ItemEmbedder) -> PatchFeatures:
+    """Return what describes patches, which is never called: tests/wire/test_vision_patches.py tests
+    it."""
+    photos, inference = embedder.photos, FakeInference()
+    return PatchFeatures(photos.intake, photos.queues, inference, FakeModels(inference))
 
 
 def comparison(embedder: ItemEmbedder) -> PhotoComparer:
@@ -122,6 +130,7 @@ def servicer(inference: FakeInference, queues: WatchedQueues) -> EmbeddingServic
         faces=finder(embedder),
         labels=reader(embedder),
         regions=regions(embedder),
+        patches=patches(embedder),
     )
 
 
@@ -286,6 +295,7 @@ def headed() -> EmbeddingServicer:
         faces=finder(embedder),
         labels=reader(embedder),
         regions=regions(embedder),
+        patches=patches(embedder),
     )
 
 

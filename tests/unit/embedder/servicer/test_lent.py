@@ -47,6 +47,7 @@ def servicer_of(*photos: FakeInference, **parts: Any) -> EmbeddingServicer:
         faces=Mock(),
         labels=Mock(),
         regions=Mock(),
+        patches=Mock(),
     )
 
 

@@ -12,7 +12,7 @@ from gateway.servicer import inspection
 from gateway.servicer.inspection import INSPECTIONS, PRICES
 from gateway.state.prices import RequestPrices
 from servicekit.admission import quotas
-from sightline.embedder.v1 import inspection_service_pb2 as pb
+from sightline.vision.v1 import inspection_service_pb2 as pb
 
 Answer = pb.InspectResponse
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from servicekit.errors import FailedPrecondition, InvalidArgument, Unavailable
+from servicekit.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, Unavailable
 from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1.filter_pb2 import Filter
 from sightline_rules.photo_areas import PhotoArea
@@ -133,6 +133,13 @@ async def test_without_the_retriever_the_boxes_remain(shop: DetectionShop) -> No
     (lost,) = found.degradations
     assert (lost.stage, lost.cause) == ("retrieve", DegradationCause.RETRIEVER_UNAVAILABLE)
     assert shop.retriever.calls == ["references", "nearest"], "the others are not tried"
+
+
+async def test_searches_that_are_late_leave_objects_without_products(shop: DetectionShop) -> None:
+    shop.retriever.fails["nearest"] = DeadlineExceeded("late", reason="DEADLINE_EXCEEDED")
+    found = await shop.detect(QUERY)
+    assert found.unknown_count == 4
+    assert [each.cause for each in found.degradations] == [DegradationCause.STAGE_DEADLINE]
 
 
 async def test_before_photos_are_indexed_the_boxes_remain(shop: DetectionShop) -> None:

@@ -37,6 +37,17 @@ MADE: list[ServiceError] = [
     errors.WebhookExists(),
     errors.WebhooksFull(20),
     errors.WebhookKeysMissing(),
+    errors.ImageUnreadable("gives no file", "image_uri"),
+    errors.RankerUnavailable(),
+    errors.PlanInvalid.at("plan", "is empty"),
+    errors.ReferenceNotFound(),
+    errors.ReferenceTooFewPhotos(3, 10),
+    errors.ReferenceMixed(3, 9),
+    errors.ReferencesFull(100, 8),
+    errors.ReferenceFull(500),
+    errors.PromotionRefused("WORSE", "x"),
+    errors.FitInProgress("another reference is"),
+    errors.ModelNotReady("m 1", "m 2"),
 ]
 
 

@@ -1,5 +1,5 @@
-"""Every pair of writers of watches and webhooks, interleaved on PostgreSQL, is as if one came after
-the other."""
+"""Every pair of writers of watches, webhooks and references, interleaved on PostgreSQL, is as if
+one came after the other."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from tests.fakes.watch_alerts import raise_alert
 from tests.interleaved import check, each_of
 from tests.stores import NewStore, only_postgresql
 from tests.unit.vision.conftest import MIGRATIONS
+from tests.unit.vision.record.test_references import MADE
 from tests.unit.vision.record.test_watch_rows import SHELF, alert
 from tests.waiting import SECONDS
 from vision.domain.deliveries import DeliveryStep, Lane, LaneState
+from vision.domain.references import DraftPhoto
 from vision.domain.watch_state import RevisedState, WatchProgress, WatchState
 from vision.domain.watches import StoredWatch, WatchPhoto
 from vision.domain.webhooks import Webhook, WebhookSecret
@@ -100,7 +102,24 @@ async def webhooks(here: World) -> Writers:
     }
 
 
-RESOURCES = (watches, webhooks)
+async def references(here: World) -> Writers:
+    record = here.record
+    await record.add_photo(C, "r", DraftPhoto("a", "f"))
+    made = replace(MADE, version="a" * 16, file="m")
+    await record.keep_version(C, made, [])
+    newer = replace(MADE, version="b" * 16, file="n", create_time=MADE.create_time.replace(day=2))
+    return {
+        "renew_photo": lambda w: w.record.renew_photo(C, "r", "a"),
+        "add_photo": lambda w: w.record.add_photo(C, "r", DraftPhoto("b", "g")),
+        "drop_photos": lambda w: w.record.drop_photos(C, "r", ["a"]),
+        "keep_version": lambda w: w.record.keep_version(C, newer, ["a"]),
+        "promote": lambda w: w.record.promote(C, "r", "a" * 16),
+        "delete_reference": lambda w: w.record.delete_reference(C, "r", ""),
+        "expire_drafts": lambda w: w.record.expire_drafts(C),
+    }
+
+
+RESOURCES = (watches, webhooks, references)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from vision.domain.errors import (
     ImageRejected,
     ImageTakenDown,
     ProductNotFound,
+    RetrieverUnavailable,
     WatchInvalid,
     WatchNotFound,
 )
@@ -123,12 +124,20 @@ class FakeProducts:
 
     gone: set[str] = field(default_factory=set)
     """Photos that were taken down."""
+    shown: dict[str, bytes] = field(default_factory=dict)
+    """Photos of products that the catalog has."""
+    down: bool = False
 
     async def missing(self, catalog_id: str, product_ids: Sequence[str]) -> frozenset[str]:
-        return frozenset(product_ids)
+        return frozenset(product_ids) - self.shown.keys()
 
     async def references(self, catalog_id: str, product_ids: Sequence[str]) -> ProductReferences:
-        return ProductReferences()
+        if self.down:
+            raise RetrieverUnavailable
+        if not self.shown:
+            return ProductReferences()
+        vectors = {each: [vector_of(self.shown[each])] for each in product_ids}
+        return ProductReferences("v1", vectors)
 
     async def taken_down(self, catalog_id: str, image_ids: Sequence[str]) -> frozenset[str]:
         return frozenset(self.gone.intersection(image_ids))
@@ -238,6 +247,26 @@ async def test_after_an_error_the_call_can_be_repeated(shop: Shop) -> None:
     report = await shop.checks.check("default", "shelf", [frame])
     assert kinds(report.alerts) == [AlertKind.STARTED]
     assert await shop.counts() == (2, 0, 0)
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_without_the_retriever_rules_know_what_was_read_last(shop: Shop, known: bool) -> None:
+    products = FakeProducts(shown={"wine": WINE})
+    there = replace(GONE, rule_id="wine", condition=PresenceCondition(
+        WatchTarget(product_id="wine"), Direction.GONE
+    ))  # fmt: skip
+    watch = Watch("shelf-2", rules=(there, GONE))
+    draft = WatchDraft(watch, images={"gone": WINE})
+    await replace(shop.watches, products=products).create("default", draft)
+    checks = replace(shop.checks, products=products, indexed={})
+    if known:
+        await checks.check("default", "shelf-2", [SentFrame(WINE)])
+    products.down = True
+    shop.clock.now += SECOND
+    report = await checks.check("default", "shelf-2", [SentFrame(OTHER)])
+    (frame,) = report.frames
+    holds = {each.rule_id: each.holds for each in frame.readings}
+    assert holds == {"wine": True if known else None, "gone": True}
 
 
 async def test_old_calls_are_dropped_while_one_is_checked(shop: Shop) -> None:

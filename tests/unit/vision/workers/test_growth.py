@@ -15,6 +15,7 @@ from servicekit.sql.retention import forget_jobs
 from tests.fakes.clock import Clock
 from tests.unit.vision.watching.test_frames import FakeFramePhotos
 from vision.domain.deliveries import DeliveryStep, Lane, LaneState
+from vision.domain.references import DraftPhoto
 from vision.domain.retention import BOUNDED, GOES, TABLES
 from vision.domain.watch_state import WatchProgress, WatchState
 from vision.domain.watches import (
@@ -82,6 +83,7 @@ async def test_rows_of_what_is_deleted_go(
     clock.now = 50 * YEAR
     for _ in range(3):
         await alert(record, "f" * 64, clock.now)
+        await record.add_photo("default", "r", DraftPhoto("a", f"{clock.now:064x}"))
         job = await Jobs(db, jobs).create("backup", "default", {})
         seen.update(await rows(db))
         await Jobs(db, jobs).cancel(job.id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from servicekit.catalogs.known import (
@@ -16,18 +18,25 @@ from servicekit.errors import Unavailable
 from servicekit.sql.database import Database
 from tests.fakes.clock import Clock
 from tests.fakes.watch_alerts import raise_alert
+from tests.unit.vision.record.test_references import MADE
 from tests.unit.vision.watching.test_frames import FakeFramePhotos
 from vision.domain.catalog_keys import keys_of
+from vision.domain.references import DraftPhoto
 from vision.domain.watches import Fault, FaultCondition, Watch, WatchPhoto, WatchRule
 from vision.domain.webhooks import Webhook, WebhookSecret
+from vision.inspection import fits
+from vision.inspection.fits import ReferencePlan
 from vision.record import Record, metadata
+from vision.record.stored_files import NAMING
 from vision.record.tables import watch_alerts
-from vision.record.watch_rows import NAMING
+from vision.wiring import job_queue
 from vision.workers.tidying import Tidying
 
 WATCH = Watch("shelf", rules=(WatchRule("dark", FaultCondition(Fault.BLACK)),))
 HOOK = Webhook("ops", "https://hooks.test/a", (), (WebhookSecret("00ff", "salt", 1),), 1)
 PHOTO = WatchPhoto("a" * 64, "image/jpeg", 4, 3)
+NAMES = ("image_id", "file")
+"""Names of the columns that name stored files."""
 ACTIVE, DELETED, REMOVED = CatalogState.ACTIVE, CatalogState.DELETED, CatalogState.REMOVED
 
 
@@ -78,6 +87,10 @@ async def fill(record: Record, db: Database, catalog_id: str = "shop") -> None:
     await record.create_watch(catalog_id, WATCH, [PHOTO])
     await record.create_webhook(catalog_id, HOOK)
     await raise_alert(db, "shelf", record.key_of(catalog_id))
+    await record.keep_version(catalog_id, replace(MADE, version="a" * 16, file="m" * 64), [])
+    await record.add_photo(catalog_id, "r", DraftPhoto("a", "f" * 64))
+    plan = ReferencePlan("r", "")
+    await fits.ask(record.key_of(catalog_id), plan, job_queue(db), request_id="")
 
 
 async def held(db: Database) -> set[str]:
@@ -105,6 +118,7 @@ async def test_a_catalog_of_the_same_id_has_nothing_of_the_former_one(
     assert await record.newest_alert("shop") == 0
     assert await record.watch_photo("shop", PHOTO.image_id) is None
     assert (await record.due_lanes(2**50, 2**60, (), 9, catalogs=["shop"]))[0] == []
+    assert await record.listed_references("shop") == []
     await fill(record, db)
     await due.remove()
     assert [each.watch.watch_id for each, _ in await record.watches("shop")] == ["shelf"]
@@ -144,11 +158,20 @@ async def test_a_worker_with_a_late_list_removes_nothing_of_a_catalog_that_was_c
     await listed(registry, catalogs, "first", REMOVED)
     registry.listed = (ListedCatalog("shop", "second", ACTIVE),)  # a server knows that already
     await fill(Record(db, due.record._clock, lambda name: f"{name}@second"), db)
-    registry.down = True
     await due.remove()
-    registry.down = False
-    assert await record.keys() == ["shop@second"]
-    await due.remove()
+    await catalogs.refresh()
+    assert [each.watch.watch_id for each, _ in await record.watches("shop")] == ["shelf"]
+
+
+async def test_a_registry_that_went_back_to_a_moment_removes_nothing_that_is_newer(
+    record: Record, registry: Registry, catalogs: KnownCatalogs, due: Tidying, db: Database
+) -> None:
+    await listed(registry, catalogs, "second", ACTIVE)
+    await fill(record, db)
+    for state in (ACTIVE, REMOVED):
+        await listed(registry, catalogs, "first", state)
+        await due.remove()
+    await listed(registry, catalogs, "second", ACTIVE)
     assert [each.watch.watch_id for each, _ in await record.watches("shop")] == ["shelf"]
 
 
@@ -187,6 +210,17 @@ async def test_terms_end_and_unnamed_photos_go_in_catalogs_that_are_not_in_use_t
     assert len(files.stored) == 6
 
 
-def test_every_table_that_names_photos_keeps_them() -> None:
-    naming = {each for each in metadata.sorted_tables if "image_id" in each.c}
-    assert naming == {*NAMING, watch_alerts}, "a photo that no table of NAMING names is deleted"
+def test_every_column_that_names_a_file_keeps_it() -> None:
+    found = {c for table in metadata.sorted_tables for c in table.c if c.name in NAMES}
+    assert found == {*NAMING, watch_alerts.c.image_id}, "a file that no column of NAMING names goes"
+
+
+async def test_drafts_are_deleted_after_a_day(
+    record: Record, db: Database, clock: Clock, due: Tidying
+) -> None:
+    await fill(record, db, "default")
+    await due.step()
+    assert len(await record.draft("default", "r")) == 1
+    clock.now += 86_400_000_001
+    await due.step()
+    assert await record.draft("default", "r") == {}

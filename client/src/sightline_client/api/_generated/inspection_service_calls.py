@@ -3,8 +3,7 @@
 Made from the contract by client/generator: change that or its tables, and run ``make proto``.
 """
 
-from sightline.embedder.v1 import inspection_service_pb2
-from sightline.retriever.v1 import fit_service_pb2
+from sightline.vision.v1 import inspection_service_pb2
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests
 from sightline_client.values.inspection import InspectionReference
@@ -23,11 +22,11 @@ class InspectionServiceCalls(Connected):
         timeout: float | None = None,
     ) -> Job:
         """Start a job of kind "fit_reference" (``done`` and ``total`` count photos, those with a
-        drawn defect included) in which the embedder fits the draft of a reference. Results:
-        "reference_id", "version" and, if another version served, "verdict". If such a job is
-        running for this reference, returns it. The job fails with the embedder's reason, e.g. Fails
-        with REFERENCE_MIXED. It waits while the embedder fits another reference. Fails with
-        FIT_IN_PROGRESS if 8 references of the catalog are being fitted.
+        drawn defect included) in which the draft of a reference is fitted. Results: "reference_id",
+        "version" and, if another version served, "verdict". If such a job is running for this
+        reference, returns it. The job fails with the reason of ``fit_reference``, e.g. Fails with
+        REFERENCE_MIXED. Jobs run one after another. Fails with FIT_IN_PROGRESS if 8 references of
+        the catalog are being fitted.
 
         Args:
             reference_id: Name of the reference: 1 to 64 lower-case letters, digits, "-" and
@@ -43,7 +42,7 @@ class InspectionServiceCalls(Connected):
         return from_wire.job(
             await self._ask(
                 self.calls.inspection.StartReferenceFit,
-                fit_service_pb2.StartReferenceFitRequest,
+                inspection_service_pb2.StartReferenceFitRequest,
                 timeout,
                 reference_id=reference_id,
                 product_id=product_id,
@@ -58,8 +57,8 @@ class InspectionServiceCalls(Connected):
         seconds for a hundred photos and 11 for three hundred, three times as long on a busy
         machine. Set a deadline of a minute. The result is a candidate. Fails with
         REFERENCE_TOO_FEW_PHOTOS, REFERENCE_MIXED (the photos show two different things),
-        REFERENCE_NOT_FOUND, FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY,
-        EMBEDDER_UNAVAILABLE. After an error the draft is as before.
+        REFERENCE_NOT_FOUND, FIT_IN_PROGRESS, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE. After an error
+        the draft is as before.
 
         Args:
             reference_id: Name of the reference.
@@ -68,8 +67,7 @@ class InspectionServiceCalls(Connected):
             timeout: Seconds; None = the client's ``batch_timeout``.
 
         Raises:
-            FailedPrecondition: REFERENCE_TOO_FEW_PHOTOS, REFERENCE_MIXED, FIT_UNAVAILABLE,
-                MODEL_NOT_READY.
+            FailedPrecondition: REFERENCE_TOO_FEW_PHOTOS, REFERENCE_MIXED, MODEL_NOT_READY.
             NotFound: REFERENCE_NOT_FOUND.
             Unavailable: FIT_IN_PROGRESS, EMBEDDER_UNAVAILABLE.
         """

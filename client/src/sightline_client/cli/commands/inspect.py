@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sightline.common.v1 import job_pb2
-from sightline.embedder.v1 import inspection_service_pb2 as pb
+from sightline.vision.v1 import inspection_service_pb2 as pb
 from sightline_client.cli.base import options, query, running
 from sightline_client.cli.base.suite import LONG, Suite
 from sightline_client.cli.language import _, later

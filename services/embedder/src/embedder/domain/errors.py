@@ -13,8 +13,7 @@ ServiceError
 │   └── (kit's outbound.fetch)   URI_FORBIDDEN              fetching from there is not allowed
 ├── NotFound
 │   ├── SpaceUnavailable         SPACE_UNAVAILABLE          no such space, or not for such items
-│   ├── SpaceNotFound            SPACE_NOT_FOUND            no fitted space of this version or name
-│   └── ReferenceNotFound        REFERENCE_NOT_FOUND        no such reference, or none serves
+│   └── SpaceNotFound            SPACE_NOT_FOUND            no fitted space of this version or name
 ├── FailedPrecondition
 │   ├── SpaceVersionUnavailable  SPACE_VERSION_UNAVAILABLE  no model serves this version
 │   ├── ModelNotReady            MODEL_NOT_READY            Triton's model can't be used
@@ -22,8 +21,6 @@ ServiceError
 │   ├── HeatMapUnavailable       HEAT_MAP_UNAVAILABLE       the space's model shows no positions
 │   ├── FitInvalid               FIT_INVALID                no space can be fitted on such photos
 │   ├── FitUnavailable           FIT_UNAVAILABLE            this service can fit no spaces
-│   ├── ReferenceTooFewPhotos    REFERENCE_TOO_FEW_PHOTOS   a reference needs more good photos
-│   ├── ReferenceMixed           REFERENCE_MIXED            its photos show two different things
 │   ├── PromotionRefused         PROMOTION_REFUSED          evaluation not better, and not forced
 │   ├── SpaceUnsigned            SPACE_UNSIGNED             no key of the operator signed it
 │   └── (kit's outbound.fetch)   URI_UNREADABLE             the address gave no file
@@ -35,8 +32,6 @@ ServiceError
 │   └── FitInProgress            FIT_IN_PROGRESS            another fit is under way
 ├── ResourceExhausted
 │   ├── SpacesFull               SPACES_FULL                limit of serving spaces reached
-│   ├── ReferencesFull           REFERENCES_FULL            limit of references or drafts reached
-│   ├── ReferenceFull            REFERENCE_FULL             limit of a draft's photos reached
 │   └── QueueFull                EMBED_QUEUE_FULL           too many items wait, or for too long
 ├── DeadlineExceeded
 │   └── DeadlinePassed           DEADLINE_EXCEEDED          the caller's deadline passed
@@ -184,12 +179,11 @@ class FitUnavailable(errors.FailedPrecondition, reason="FIT_UNAVAILABLE"):
 
 
 class FitInProgress(errors.Unavailable, reason="FIT_IN_PROGRESS"):
-    """Another space, or another reference, is being fitted."""
+    """Another space is being fitted."""
 
     retry_after = timedelta(seconds=10)
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"another {what} is being fitted: retry later")
+    message = "another space is being fitted: retry later"
 
 
 class FitFailed(errors.Internal, reason="FIT_FAILED"):
@@ -218,48 +212,3 @@ class PromotionRefused(errors.FailedPrecondition, reason="PROMOTION_REFUSED"):
 
     def __init__(self, verdict: str, why: str) -> None:
         super().__init__(why, metadata={"verdict": verdict})
-
-
-class ReferenceNotFound(errors.NotFound, reason="REFERENCE_NOT_FOUND"):
-    message = (
-        "this catalog has no such reference, version or draft, or no version of it serves: list the"
-        " references, and promote one"
-    )
-
-
-class ReferenceTooFewPhotos(errors.FailedPrecondition, reason="REFERENCE_TOO_FEW_PHOTOS"):
-    """A reference needs more photos of good pieces."""
-
-    def __init__(self, given: int, least: int) -> None:
-        super().__init__(
-            f"a reference needs at least {least} different photos of good pieces; this draft has"
-            f" {given}: add photos",
-            metadata={"photos": str(given), "least": str(least)},
-        )
-
-
-class ReferenceMixed(errors.FailedPrecondition, reason="REFERENCE_MIXED"):
-    """The photos of a reference show two different things."""
-
-    def __init__(self, first: int, second: int) -> None:
-        super().__init__(
-            f"the photos show two different things: {max(first, second)} photos are unlike the"
-            f" other {min(first, second)}. Make a reference of each",
-            metadata={"groups": f"{max(first, second)},{min(first, second)}"},
-        )
-
-
-class ReferencesFull(errors.ResourceExhausted, reason="REFERENCES_FULL"):
-    """The catalog has the maximum number of references, or of drafts."""
-
-    def __init__(self, most: int, drafts: int) -> None:
-        super().__init__(
-            f"a catalog has at most {most} references and {drafts} drafts: fit or delete some"
-        )
-
-
-class ReferenceFull(errors.ResourceExhausted, reason="REFERENCE_FULL"):
-    """The draft has the maximum number of photos."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(f"a reference has at most {most} photos: fit it")

@@ -5,22 +5,15 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from embedder.domain.fitted import Floats
 from embedder.domain.photos import CROPS, Pixels
 from embedder.embedding.compare import ComparedSide
+from sightline_rules.heat_colours import COMPRESSION, coloured
 
 GAP: Final = 8
 """Pixels between pictures. A picture has the size of the model's input."""
-COMPRESSION: Final = 1
-"""PNG compression level, 0 to 9. The default 6 takes four times as long and saves a tenth."""
-FADE: Final = 0.55
-"""Share of grey mixed into a photo where positions contribute nothing."""
-FOR: Final = np.array([255, 72, 0], np.float32)
-AGAINST: Final = np.array([0, 96, 255], np.float32)
-"""Colours of positive (FOR) and negative (AGAINST) contributions."""
 
 
 def png(sides: Sequence[ComparedSide]) -> bytes:
@@ -33,7 +26,7 @@ def png(sides: Sequence[ComparedSide]) -> bytes:
     canvas = Image.new("RGB", size, "white")
     for down, row in enumerate(rows):
         for across, (pixels, grid) in enumerate(row):
-            picture = Image.fromarray(drawn(pixels, grid / strongest))
+            picture = Image.fromarray(coloured(pixels, grid / strongest))
             canvas.paste(picture, (across * step, down * step))
     file = io.BytesIO()
     canvas.save(file, "PNG", compress_level=COMPRESSION)
@@ -51,13 +44,3 @@ def _panels(side: ComparedSide) -> list[tuple[Pixels, Floats]]:
         )
         for view in range(min(CROPS, len(side.pixels)))
     ]
-
-
-def drawn(pixels: Pixels, share: Floats) -> npt.NDArray[np.uint8]:
-    """Return a photo coloured by a grid of values from −1 to 1."""
-    heat = Image.fromarray(share).resize(pixels.shape[1::-1], Image.Resampling.BICUBIC)
-    strength = np.asarray(heat, np.float32)[..., None]
-    weight = 0.75 * np.minimum(np.abs(strength), 1)
-    grey = np.asarray(Image.fromarray(pixels).convert("L"), np.float32)[..., None]
-    faded = pixels * np.float32(1 - FADE) + grey * np.float32(FADE)
-    return (faded + (np.where(strength > 0, FOR, AGAINST) - faded) * weight).astype(np.uint8)

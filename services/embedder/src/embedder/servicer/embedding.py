@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from embedder.domain.errors import ItemEmpty
 from embedder.domain.heat import Heat
 from embedder.domain.items import CategoryGuess, Embedding, Item, ItemOutcome
 from embedder.domain.objects import MOST_OBJECTS
@@ -14,6 +15,7 @@ from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.fetched import photo_of
 from embedder.embedding.find_faces import FaceFinder
+from embedder.embedding.patch_features import PatchFeatures
 from embedder.embedding.read_labels import LabelReader
 from embedder.embedding.regions import RegionCall, RegionEmbedder
 from embedder.servicer import messages
@@ -54,10 +56,12 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         faces: FaceFinder,
         labels: LabelReader,
         regions: RegionEmbedder,
+        patches: PatchFeatures,
     ) -> None:
         self._embedder = embedder
         self._comparison = comparison
         self._faces, self._labels, self._regions = faces, labels, regions
+        self._patches = patches
         self._listing = listing
         self.catalogs = catalogs
 
@@ -149,6 +153,34 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             unsure_line_count=label.unsure,
             **messages.measured(stages),
         )
+
+    async def DescribePatches(
+        self, request: pb.DescribePatchesRequest, _context: Any
+    ) -> pb.DescribePatchesResponse:
+        """Describe the patches of a photo, or of prepared ones."""
+        stages = Stages()
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        kind, priority = request.WhichOneof("photo"), messages.priority(request.priority)
+        if kind is None:
+            raise ItemEmpty
+        if kind == "pixels":
+            photos, given = await self._patches.prepared(request.pixels, priority), None
+        else:
+            camera = _CAMERAS.get(request.photo_kind, Camera.SHOPPER)
+            photo = request.image if kind == "image" else None
+            async with photo_of(photo, request.image_uri, self._embedder.fetch, stages) as file:
+                given = await self._patches.see(file, camera, catalog, priority, stages)
+            photos = given.pixels[:1]
+        answer = pb.DescribePatchesResponse()
+        if given is not None:
+            answer.pixels, answer.aspect_ratio = photos.tobytes(), given.ratio
+        if not request.pixels_only:
+            found = await self._patches.compute(photos, catalog, priority, stages)
+            _, answer.height, answer.width, answer.dimension = found.patches.shape
+            answer.patches, answer.model = found.patches.astype("<f4").tobytes(), found.model
+            answer.heads = found.heads.astype("<f4").tobytes()
+        answer.MergeFrom(pb.DescribePatchesResponse(**messages.measured(stages)))
+        return answer
 
     async def EmbedRegions(
         self, request: pb.EmbedRegionsRequest, _context: Any

@@ -18,8 +18,6 @@ from sightline.embedder.v1 import embedding_service_pb2 as pb
 message_of = MessageWriter(
     {
         "photo_count": "photos",
-        "defect_count": "defects",
-        "least_false_alarm_rate": "least_rate",
         "model": "name",
         "category_count": "categories",
     }

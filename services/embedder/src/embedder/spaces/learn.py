@@ -122,7 +122,7 @@ class Learner:
             )
         folder = self._folder(self._backbones, settings.backbone or self._default)
         if self._fitting.locked():
-            raise errors.FitInProgress("space")
+            raise errors.FitInProgress
         async with self._fitting:
             # A fit that ends meanwhile leaves its folder to the next one's sweep.
             work = await asyncio.to_thread(self._begin, self._store)

@@ -13,7 +13,7 @@ from gateway.servicer.passthrough import Around, Call
 from gateway.state.prices import RequestPrices
 from servicekit.admission import quotas
 from servicekit.admission.quotas import QuotaKind
-from sightline.embedder.v1 import inspection_service_pb2 as embedder_pb
+from sightline.vision.v1 import inspection_service_pb2 as pb
 
 INSPECTIONS = Counter(
     "sightline_gateway_inspections_total",
@@ -22,7 +22,7 @@ INSPECTIONS = Counter(
 )
 _VERDICTS: Mapping[int, Counter] = {
     number: INSPECTIONS.labels(name.removeprefix("VERDICT_").lower())
-    for name, number in embedder_pb.InspectResponse.Verdict.items()
+    for name, number in pb.InspectResponse.Verdict.items()
     if number
 }
 

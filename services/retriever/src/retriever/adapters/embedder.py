@@ -14,7 +14,7 @@ from retriever.domain.errors import (
     ImageRejected,
     VersionMismatch,
 )
-from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress, ReferencePlan
+from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
 from retriever.domain.vectors import GivenVector
 from servicekit.admission.access import PeerName
 from servicekit.errors import Internal, InvalidArgument, ServiceError
@@ -25,13 +25,7 @@ from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
-from sightline.embedder.v1 import (
-    inspection_service_pb2,
-    inspection_service_pb2_grpc,
-    space_pb2,
-    space_service_pb2,
-    space_service_pb2_grpc,
-)
+from sightline.embedder.v1 import space_pb2, space_service_pb2, space_service_pb2_grpc
 from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 
 _GONE = frozenset(
@@ -68,7 +62,6 @@ class EmbedderClient:
         # Fits have no deadline: pings alone notice an embedder that hangs.
         self._fits = connect(target, peers=peers, service_configs=configs)
         self._spaces = space_service_pb2_grpc.SpaceServiceStub(self._fits)
-        self._inspection = inspection_service_pb2_grpc.InspectionServiceStub(self._fits)
         self._seconds = seconds
 
     async def close(self) -> None:
@@ -191,20 +184,6 @@ class EmbedderClient:
             answered.set()
             call.cancel()
 
-    async def fit_reference(
-        self, catalog_id: str, plan: ReferencePlan
-    ) -> AsyncIterator[FitProgress]:
-        request = inspection_service_pb2.RunReferenceFitRequest(
-            catalog_id=catalog_id, reference_id=plan.reference_id, product_id=plan.product_id
-        )
-        call = self._inspection.RunReferenceFit(request)
-        try:
-            with translated():
-                async for answer in call:
-                    yield _reference_progress(answer)
-        finally:
-            call.cancel()
-
 
 async def _fit_requests(
     catalog_id: str, plan: FitPlan, total: int, photos: AsyncIterator[FitPhoto]
@@ -244,17 +223,6 @@ def _fit_progress(answer: space_service_pb2.FitSpaceResponse) -> FitProgress:
         model=found.model,
         verdict=verdict.removeprefix("VERDICT_"),
     )
-
-
-def _reference_progress(answer: inspection_service_pb2.RunReferenceFitResponse) -> FitProgress:
-    if not answer.HasField("reference"):
-        return FitProgress(answer.done, total=answer.total)
-    found = answer.reference
-    verdict = ""
-    if found.HasField("evaluation"):
-        name = inspection_service_pb2.ReferenceEvaluation.Verdict.Name(found.evaluation.verdict)
-        verdict = name.removeprefix("VERDICT_")
-    return FitProgress(answer.done, 0, found.version, verdict=verdict, total=answer.total)
 
 
 _KINDS = {False: photo_pb2.PHOTO_KIND_CATALOGUE, True: photo_pb2.PHOTO_KIND_SHOPPER}

@@ -15,7 +15,7 @@ from retriever.backup.archive.writing import PhotoWriter, Spool, copy_tables, fi
 from retriever.catalog.images import stored_photo
 from retriever.domain.archive import PHOTOS, CatalogContent, Row, dumped, table_file
 from retriever.domain.errors import BackupQuota, CatalogNotEmpty
-from retriever.domain.jobs import Progress, reporting, request_key
+from retriever.domain.jobs import request_key
 from retriever.domain.product import CatalogPart
 from retriever.ports.photos import Photos
 from retriever.record import Record
@@ -26,6 +26,7 @@ from servicekit.artefacts.backups import Backups, new_id
 from servicekit.artefacts.manifest import Manifest
 from servicekit.errors import ServiceError
 from servicekit.jobs.queue import Job, Jobs
+from servicekit.jobs.reporting import Progress, reporting
 from servicekit.rpc.requests import page_place, page_size, page_token
 from sightline_rules.filters import All
 

@@ -23,7 +23,7 @@ from retriever.domain import registry
 from retriever.domain.archive import ArchiveTable, Row
 from retriever.domain.errors import CatalogExists, ImageTakenDown
 from retriever.domain.generation import Generation
-from retriever.domain.jobs import Progress, reporting, request_key
+from retriever.domain.jobs import request_key
 from retriever.ports.embedder import Embedder
 from retriever.record import Record
 from retriever.record.snapshots import RecordSnapshot
@@ -31,6 +31,7 @@ from servicekit.catalogs.known import CatalogDeleted, CatalogState
 from servicekit.clock import new_id, now_micros
 from servicekit.errors import Unavailable
 from servicekit.jobs.queue import Job, JobClaimLost, Jobs
+from servicekit.jobs.reporting import Progress, reporting
 from servicekit.rpc.requests import RequestInvalid
 from sightline_rules.filters import All
 

@@ -34,7 +34,6 @@ from retriever.domain.generation import (
     IndexParameters,
     check_parameters,
 )
-from retriever.domain.jobs import Progress, reporting
 from retriever.domain.product import MAX_PHOTOS
 from retriever.domain.scenes import SceneText
 from retriever.domain.synonyms import check_text, checked, loaded
@@ -45,6 +44,7 @@ from servicekit.artefacts.backup_errors import BackupDamaged
 from servicekit.artefacts.backups import Backups
 from servicekit.artefacts.manifest import MANIFEST
 from servicekit.jobs.queue import Job
+from servicekit.jobs.reporting import Progress, reporting
 from servicekit.telemetry import get_logger
 from sightline_rules.filters import All
 

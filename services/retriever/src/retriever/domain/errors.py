@@ -27,6 +27,7 @@ ServiceError
 │   ├── CatalogExists          CATALOG_EXISTS
 ├── FailedPrecondition
 │   ├── SpaceUnavailable       SPACE_UNAVAILABLE
+│   ├── FitMoved               FIT_UNAVAILABLE
 │   ├── GenerationNotVerified  GENERATION_NOT_VERIFIED
 │   ├── GenerationActive       GENERATION_ACTIVE
 │   ├── RollbackUnavailable    ROLLBACK_UNAVAILABLE
@@ -47,7 +48,6 @@ ServiceError
 │   ├── IndexUnavailable       INDEX_UNAVAILABLE
 │   ├── ColumnsUnavailable     COLUMNS_UNAVAILABLE
 │   ├── EmbedderUnavailable    EMBEDDER_UNAVAILABLE
-│   ├── FitRunning             FIT_IN_PROGRESS
 │   └── PhotosUnavailable      PHOTO_STORE_UNAVAILABLE
 ├── ResourceExhausted
 │   ├── CatalogsFull           CATALOGS_FULL
@@ -311,13 +311,10 @@ class ColumnsUnavailable(errors.Unavailable, reason="COLUMNS_UNAVAILABLE"):
     retry_after = timedelta(seconds=1)
 
 
-class FitRunning(errors.Unavailable, reason="FIT_IN_PROGRESS"):
-    """Too many references are being fitted."""
+class FitMoved(errors.FailedPrecondition, reason="FIT_UNAVAILABLE"):
+    """A job of a release before 0.44 that fits a reference, which the retriever does no more."""
 
-    retry_after = timedelta(seconds=5)
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what} in the catalog: retry later")
+    message = "the service of cameras fits references since 0.44: start the fit again"
 
 
 class EmbedderUnavailable(errors.Unavailable, reason="EMBEDDER_UNAVAILABLE"):

@@ -1,4 +1,4 @@
-"""Fits of spaces and references: photos, settings and progress."""
+"""Fits of spaces: photos, settings and progress."""
 
 from dataclasses import dataclass
 
@@ -36,15 +36,6 @@ class FitPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class ReferencePlan:
-    """Parameters of fitting a reference; see StartReferenceFitRequest in fit_service.proto."""
-
-    reference_id: str
-    product_id: str
-    """Product that the pieces are; empty: none."""
-
-
-@dataclass(frozen=True, slots=True)
 class FitPhoto:
     """A photo to fit a space on."""
 
@@ -61,12 +52,8 @@ class FitProgress:
     """Progress of the embedder in a fit."""
 
     done: int
-    """Photos; of a reference, those with a drawn defect included."""
     skipped: int = 0
     version: str = ""
     """The fitted version. Empty until it is fitted."""
     model: str = ""
     verdict: str = ""
-    """Verdict of its comparison with what served; empty: not compared."""
-    total: int = 0
-    """0: as many as were sent."""

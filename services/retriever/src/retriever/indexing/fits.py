@@ -1,35 +1,32 @@
-"""Fits as jobs of the worker: of a visual space on the catalog's photos, and of a reference of good
-pieces. The embedder learns; the retriever supplies a space's photos and their categories. A
-restarted job sends them again, or gets what was fitted already.
+"""Fits of a visual space on the catalog's photos, as jobs of the worker. The embedder learns; the
+retriever supplies photos and their categories. A restarted job sends them again.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-from retriever.domain.errors import FitRunning
-from retriever.domain.fit_plan import FitPlan, FitProgress, ReferencePlan
-from retriever.domain.jobs import Progress, reporting
+from retriever.domain.errors import FitMoved
+from retriever.domain.fit_plan import FitPlan
 from retriever.indexing import fit_photos
 from retriever.ports.embedder import Trainer
 from retriever.ports.photos import Photos
 from retriever.record import Record
 from servicekit.errors import FieldViolation
 from servicekit.jobs.queue import Job, Jobs
+from servicekit.jobs.reporting import Progress, reporting
 from servicekit.rpc.requests import RequestInvalid
-from sightline_rules.ids import REFERENCE_ID, REFERENCE_ID_WANTED
 
 FIT: Final = "fit"
 FIT_REFERENCE: Final = "fit_reference"
+"""Kind of jobs that releases before 0.44 left: each fails, and says what to do."""
 KINDS: Final = (FIT, FIT_REFERENCE)
 DEFAULT_DIMENSION: Final = 256
 DEFAULT_PHOTOS: Final = 50_000
 MOST_TAGS: Final = 16
 MOST_NAME: Final = 128
-"""Characters of the name of a backbone, a tag or a product, at most."""
-MOST_OPEN: Final = 8
-"""Fits of references of a catalog that wait or run, at most: it has as many drafts."""
+"""Characters of the name of a backbone or a tag, at most."""
 _LONG: Final = f"has more than {MOST_NAME} characters"
 
 
@@ -66,14 +63,6 @@ def plan(given: FitPlan) -> FitPlan:
     )
 
 
-def check(given: ReferencePlan) -> None:
-    """Raise RequestInvalid unless a reference may be fitted like this."""
-    _check(
-        reference_id=(REFERENCE_ID.fullmatch(given.reference_id), REFERENCE_ID_WANTED),
-        product_id=(len(given.product_id) <= MOST_NAME, _LONG),
-    )
-
-
 def _check(**checks: tuple[object, str]) -> None:
     if bad := [FieldViolation(name, wrong) for name, (good, wrong) in checks.items() if not good]:
         raise RequestInvalid(*bad)
@@ -86,75 +75,29 @@ async def ask(catalog_id: str, wanted: FitPlan, jobs: Jobs, *, request_id: str) 
     )
 
 
-async def ask_reference(
-    catalog_id: str, wanted: ReferencePlan, jobs: Jobs, *, request_id: str
-) -> Job:
-    """Request the fit of a reference. Return the job, which may be one that is running already.
-
-    Raises FitRunning if the catalog has too many of them.
-    """
-
-    def decide(found: Sequence[Job]) -> Job | None:
-        for job in found:
-            if job.given(ReferencePlan).reference_id == wanted.reference_id:
-                return job
-        if len(found) >= MOST_OPEN:
-            raise FitRunning(f"{MOST_OPEN} references are being fitted")
-        return None
-
-    return await jobs.create(FIT_REFERENCE, catalog_id, wanted, request_id, decide=decide)
-
-
 async def fit(job: Job, deps: FitTools) -> Mapping[str, Any]:
     """Do a job of these kinds. Return its results.
 
-    Raises JobCancelled, JobClaimLost, EmbedderUnavailable, PhotosUnavailable, and why the embedder
-    can't fit a space or a reference.
+    Raises JobCancelled, JobClaimLost, EmbedderUnavailable, PhotosUnavailable, FitMoved, and why the
+    embedder can't fit a space.
     """
+    if job.kind == FIT_REFERENCE:
+        raise FitMoved
     return await reporting(partial(_fit, job, deps), job, deps.jobs)
 
 
 async def _fit(job: Job, deps: FitTools, progress: Progress) -> Mapping[str, Any]:
-    begun = _reference(job, deps) if job.kind == FIT_REFERENCE else await _space(job, deps)
-    progress.total = begun.total
-    async for state in begun.states:
-        progress.total = state.total or begun.total
-        progress.done = min(state.done, progress.total)
-        if state.version:
-            return begun.result(state)
-    raise RuntimeError(f"the embedder ended a job of kind {job.kind} but returned no version")
-
-
-@dataclass(frozen=True, slots=True)
-class _BegunFit:
-    states: AsyncIterator[FitProgress]
-    result: Callable[[FitProgress], Mapping[str, Any]]
-    total: int = 0
-    """Photos; 0: the states have it."""
-
-
-async def _space(job: Job, deps: FitTools) -> _BegunFit:
     wanted = job.given(FitPlan)
     chosen = await fit_photos.choose(job.catalog_id, wanted, deps.record)
     photos = fit_photos.read(job.catalog_id, wanted, chosen, deps.record, deps.photos)
-
-    def result(state: FitProgress) -> Mapping[str, Any]:
-        return {
-            "space_version": state.version,
-            "model": state.model,
-            "verdict": state.verdict,
-            "skipped": state.skipped + chosen.lost,
-        }
-
-    states = deps.trainer.fit(job.catalog_id, wanted, chosen.total, photos)
-    return _BegunFit(states, result, chosen.total)
-
-
-def _reference(job: Job, deps: FitTools) -> _BegunFit:
-    wanted = job.given(ReferencePlan)
-
-    def result(state: FitProgress) -> Mapping[str, Any]:
-        found = {"reference_id": wanted.reference_id, "version": state.version}
-        return found | ({"verdict": state.verdict} if state.verdict else {})
-
-    return _BegunFit(deps.trainer.fit_reference(job.catalog_id, wanted), result)
+    progress.total = chosen.total
+    async for state in deps.trainer.fit(job.catalog_id, wanted, chosen.total, photos):
+        progress.done = min(state.done, progress.total)
+        if state.version:
+            return {
+                "space_version": state.version,
+                "model": state.model,
+                "verdict": state.verdict,
+                "skipped": state.skipped + chosen.lost,
+            }
+    raise RuntimeError("the embedder ended a fit but returned no version")

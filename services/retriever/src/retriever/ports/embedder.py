@@ -5,25 +5,19 @@ from typing import Protocol
 
 from retriever.domain.category_mismatch import CategoryPath
 from retriever.domain.embedding import EmbeddingSpace
-from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress, ReferencePlan
+from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
 from retriever.domain.vectors import GivenVector
 from servicekit.errors import ServiceError
 from sightline_rules.photo_areas import PhotoArea
 
 
 class Trainer(Protocol):
-    """Fits spaces, and references of good pieces."""
+    """Fits spaces."""
 
     def fit(
         self, catalog_id: str, plan: FitPlan, total: int, photos: AsyncIterator[FitPhoto]
     ) -> AsyncIterator[FitProgress]:
         """Fit a space on `total` photos; yield its progress, last its result.
-
-        Raises EmbedderUnavailable, and the embedder's own errors.
-        """
-
-    def fit_reference(self, catalog_id: str, plan: ReferencePlan) -> AsyncIterator[FitProgress]:
-        """Fit the draft of a reference; yield its progress, last its result.
 
         Raises EmbedderUnavailable, and the embedder's own errors.
         """

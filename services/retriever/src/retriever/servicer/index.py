@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from retriever.domain.fit_plan import FitPlan, ReferencePlan
+from retriever.domain.fit_plan import FitPlan
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.indexing import fits, generations, rebuild
 from retriever.record import Record
@@ -114,7 +114,7 @@ class RebuildServicer:
 
 @dataclass(frozen=True)
 class FitServicer:
-    """Creates jobs that fit spaces and references."""
+    """Creates jobs that fit spaces."""
 
     catalogs: Collection[str]
     jobs: Jobs
@@ -125,13 +125,4 @@ class FitServicer:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         wanted = fits.plan(value_of(FitPlan, request))
         job = await fits.ask(catalog, wanted, self.jobs, request_id=request.request_id)
-        return wire.job(job)
-
-    async def StartReferenceFit(
-        self, request: fit_service_pb2.StartReferenceFitRequest, context: Context
-    ) -> job_pb2.Job:
-        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        wanted = value_of(ReferencePlan, request)
-        fits.check(wanted)
-        job = await fits.ask_reference(catalog, wanted, self.jobs, request_id=request.request_id)
         return wire.job(job)

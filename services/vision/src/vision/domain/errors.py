@@ -12,6 +12,7 @@ ServiceError
 │   └── (kit's outbound.fetch) URI_FORBIDDEN
 ├── NotFound
 │   ├── ProductNotFound        PRODUCT_NOT_FOUND
+│   ├── ReferenceNotFound      REFERENCE_NOT_FOUND
 │   ├── ImageNotFound          IMAGE_NOT_FOUND
 │   ├── WatchNotFound          WATCH_NOT_FOUND
 │   └── WebhookNotFound        WEBHOOK_NOT_FOUND
@@ -20,6 +21,10 @@ ServiceError
 │   └── WebhookExists          WEBHOOK_EXISTS
 ├── FailedPrecondition
 │   ├── ImageUnreadable        URI_UNREADABLE
+│   ├── ModelNotReady          MODEL_NOT_READY
+│   ├── PromotionRefused       PROMOTION_REFUSED
+│   ├── ReferenceMixed         REFERENCE_MIXED
+│   ├── ReferenceTooFewPhotos  REFERENCE_TOO_FEW_PHOTOS
 │   ├── SnapshotUnchanged      SNAPSHOT_UNCHANGED
 │   ├── VersionMismatch        INDEX_VERSION_MISMATCH
 │   ├── ImageTakenDown         IMAGE_TAKEN_DOWN
@@ -29,10 +34,13 @@ ServiceError
 │   └── WatchContended         WATCH_CONTENDED
 ├── Unavailable
 │   ├── EmbedderUnavailable    EMBEDDER_UNAVAILABLE
+│   ├── FitInProgress          FIT_IN_PROGRESS
 │   ├── RetrieverUnavailable   RETRIEVER_UNAVAILABLE
 │   ├── RankerUnavailable      RANKER_UNAVAILABLE
 │   └── PhotosUnavailable      PHOTO_STORE_UNAVAILABLE
 ├── ResourceExhausted
+│   ├── ReferencesFull         REFERENCES_FULL
+│   ├── ReferenceFull          REFERENCE_FULL
 │   ├── WatchesFull            WATCHES_FULL
 │   ├── WebhooksFull           WEBHOOKS_FULL
 │   └── PhotosFull             PHOTO_STORE_FULL
@@ -191,3 +199,73 @@ class PhotosFull(errors.ResourceExhausted, reason="PHOTO_STORE_FULL"):
 
 class ImageDamaged(errors.DataLoss, reason="IMAGE_DAMAGED"):
     message = "the stored photo is damaged"
+
+
+class ModelNotReady(errors.FailedPrecondition, reason="MODEL_NOT_READY"):
+    """Another model computes features now than the one that a reference was fitted with."""
+
+    def __init__(self, former: str, now: str) -> None:
+        super().__init__(
+            f"the reference was fitted by {former}, which {now} replaced: fit it again"
+        )
+
+
+class FitInProgress(errors.Unavailable, reason="FIT_IN_PROGRESS"):
+    """A reference, or too many of a catalog, are being fitted."""
+
+    retry_after = timedelta(seconds=10)
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} being fitted: retry later")
+
+
+class PromotionRefused(errors.FailedPrecondition, reason="PROMOTION_REFUSED"):
+    """The evaluation rules out the promotion, which is not forced."""
+
+    def __init__(self, verdict: str, why: str) -> None:
+        super().__init__(why, metadata={"verdict": verdict})
+
+
+class ReferenceNotFound(errors.NotFound, reason="REFERENCE_NOT_FOUND"):
+    message = (
+        "this catalog has no such reference, version or draft, or no version of it serves: list the"
+        " references, and promote one"
+    )
+
+
+class ReferenceTooFewPhotos(errors.FailedPrecondition, reason="REFERENCE_TOO_FEW_PHOTOS"):
+    """A reference needs more photos of good pieces."""
+
+    def __init__(self, given: int, least: int) -> None:
+        super().__init__(
+            f"a reference needs at least {least} different photos of good pieces; this draft has"
+            f" {given}: add photos",
+            metadata={"photos": str(given), "least": str(least)},
+        )
+
+
+class ReferenceMixed(errors.FailedPrecondition, reason="REFERENCE_MIXED"):
+    """The photos of a reference show two different things."""
+
+    def __init__(self, first: int, second: int) -> None:
+        super().__init__(
+            f"the photos show two different things: {max(first, second)} photos are unlike the"
+            f" other {min(first, second)}. Make a reference of each",
+            metadata={"groups": f"{max(first, second)},{min(first, second)}"},
+        )
+
+
+class ReferencesFull(errors.ResourceExhausted, reason="REFERENCES_FULL"):
+    """The catalog has the maximum number of references, or of drafts."""
+
+    def __init__(self, most: int, drafts: int) -> None:
+        super().__init__(
+            f"a catalog has at most {most} references and {drafts} drafts: fit or delete some"
+        )
+
+
+class ReferenceFull(errors.ResourceExhausted, reason="REFERENCE_FULL"):
+    """The draft has the maximum number of photos."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"a reference has at most {most} photos: fit it")

@@ -1,10 +1,11 @@
-"""Watches, alerts, webhooks and deliveries that a retriever of 0.30 to 0.42 has in its own record.
+"""Watches, alerts, webhooks and deliveries that a retriever of 0.30 to 0.42 has in its own record,
+and references of an embedder's folder.
 
 A catalog is moved in one transaction, so that one that was interrupted begins anew.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -14,9 +15,14 @@ from servicekit.catalogs.known import CatalogState
 from servicekit.sql.conditions import on
 from servicekit.sql.resources import put
 from vision.domain.catalog_keys import key_with
+from vision.domain.references import ReferenceManifest, ReferenceState
 from vision.record.queueing import queue_up
+from vision.record.references import insert_version
 from vision.record.tables import (
     moved_catalogs,
+    moved_references,
+    reference_photos,
+    reference_versions,
     sequences,
     watch_alerts,
     watch_photos,
@@ -55,23 +61,42 @@ class FormerCatalog:
     """Photos of its watches whose term has not ended."""
 
 
+@dataclass(frozen=True, slots=True)
+class MovedReferences:
+    """Rows of the references of a catalog, whose files are stored."""
+
+    versions: list[tuple[ReferenceManifest, ReferenceState, int]] = field(default_factory=list)
+    """Each with the time of its last promotion."""
+    photos: list[tuple[str, str, str, int]] = field(default_factory=list)
+    """Reference, photo, file and time of those of drafts."""
+
+
+def catalog_keys(source: Connection, declared: Collection[str]) -> dict[str, str | None]:
+    """Return the keys here of all catalogs of a retriever's record, and of those that settings
+    declare, by id; None: it was removed."""
+    gone = (CatalogState.REMOVING, CatalogState.REMOVED)
+    listed = {
+        row.catalog_id: None if row.state in gone else key_with(row.catalog_id, row.uid)
+        for row in source.execute(sa.select(_CATALOGS))
+    }
+    return listed | {each: key_with(each, "") for each in declared}
+
+
 def former_catalogs(source: Connection, declared: Collection[str], now: int) -> list[FormerCatalog]:
     """Return the catalogs of a retriever's record that have anything to move, but removed ones.
     `declared`: catalogs that settings declare."""
-    named = set[str]()
+    named, keys = set[str](), catalog_keys(source, declared)
     for table in MOVED:
         named |= set(source.execute(sa.select(table.c.catalog_id).distinct()).scalars())
-    listed = {row.catalog_id: row for row in source.execute(sa.select(_CATALOGS))}
     found = []
     for catalog_id in sorted(named):
-        row = None if catalog_id in declared else listed.get(catalog_id)
-        if row is not None and row.state in (CatalogState.REMOVING, CatalogState.REMOVED):
+        key = keys.get(catalog_id, catalog_id)
+        if key is None:
             continue
         c = watch_photos.c
         kept = c.catalog_id == catalog_id, sa.or_(c.expire_time == 0, c.expire_time > now)
         photos = sa.select(c.image_id).distinct().where(*kept)
         image_ids = source.execute(photos.order_by(c.image_id)).scalars()
-        key = key_with(catalog_id, "" if row is None else row.uid)
         found.append(FormerCatalog(catalog_id, key, tuple(image_ids)))
     return found
 
@@ -85,9 +110,7 @@ def is_moved(connection: Connection, key: str) -> bool:
 def has_own(connection: Connection, key: str) -> bool:
     """Return whether a catalog has watches or webhooks of this record. Of deleted ones, photos are
     left for hours."""
-    owned = (watches, webhooks)
-    queries = (sa.select(table.c.catalog_id).where(on(table, catalog_id=key)) for table in owned)
-    return any(connection.execute(query.limit(1)).first() for query in queries)
+    return _has_rows(connection, key, (watches, webhooks))
 
 
 def move_rows(
@@ -106,6 +129,31 @@ def move_rows(
     connection.execute(mine.values(values))
     put(connection, moved_catalogs, [{"catalog_id": former.key, "time": now}])
     return counts
+
+
+def has_moved_references(connection: Connection, key: str) -> bool:
+    """Return whether the references of a catalog were moved."""
+    query = sa.select(moved_references).where(on(moved_references, catalog_id=key))
+    return connection.execute(query).first() is not None
+
+
+def move_references(connection: Connection, key: str, moved: MovedReferences, now: int) -> bool:
+    """Store the rows of a catalog's references. Return False if it has some, or had any moved."""
+    queue_up(connection, key)
+    if _has_rows(connection, key, (reference_photos, reference_versions, moved_references)):
+        return False
+    for version in moved.versions:
+        insert_version(connection, key, *version)
+    names = ("reference_id", "photo", "file", "add_time")
+    photos = [{"catalog_id": key, **dict(zip(names, each, strict=True))} for each in moved.photos]
+    put(connection, reference_photos, photos)
+    put(connection, moved_references, [{"catalog_id": key, "time": now}])
+    return True
+
+
+def _has_rows(connection: Connection, key: str, tables: Sequence[sa.Table]) -> bool:
+    queries = (sa.select(table.c.catalog_id).where(on(table, catalog_id=key)) for table in tables)
+    return any(connection.execute(query.limit(1)).first() for query in queries)
 
 
 def _copy(

@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 
 from servicekit.catalogs.rows import remove_rows
 from vision.record.queueing import queue_up
-from vision.record.tables import audit_outbox, jobs, metadata, sequences
+from vision.record.tables import audit_outbox, metadata, sequences
 
 
 def read_keys(connection: Connection) -> list[str]:
@@ -18,7 +18,7 @@ def remove_catalog_rows(connection: Connection, catalog_id: str, limit: int) -> 
     """Delete up to `limit` rows of a catalog, last the one that counts its commits. Return their
     number; 0: there are no more."""
     queue_up(connection, catalog_id)
-    kept = (audit_outbox, jobs, sequences)
+    kept = (audit_outbox, sequences)
     if done := remove_rows(connection, metadata, kept, catalog_id, limit):
         return done
     connection.execute(sa.delete(sequences).where(sequences.c.catalog_id == catalog_id))

@@ -13,7 +13,16 @@ from servicekit.sql.database import Database
 from vision.domain.catalog_keys import KeyOf, catalog_of, same
 from vision.domain.deliveries import Delivery, DeliveryStep, Lane, LaneState
 from vision.domain.watches import SilenceSource, SnapshotSource
-from vision.record import audit_notes, deliveries, removal, snapshots, watch_rows, webhooks
+from vision.record import (
+    audit_notes,
+    deliveries,
+    references,
+    removal,
+    snapshots,
+    stored_files,
+    watch_rows,
+    webhooks,
+)
 from vision.record.tables import metadata
 
 P = ParamSpec("P")
@@ -79,7 +88,7 @@ class Record:
     alerts_after = _reads(watch_rows.read_alerts_after)
     newest_alert = _reads(watch_rows.read_newest_alert)
     watch_photo = _reads(watch_rows.read_watch_photo)
-    unnamed_photos = _reads(watch_rows.read_unnamed_photos)
+    unnamed_files = _reads(stored_files.read_unnamed_files)
     drop_expired_photos = _writes_now(watch_rows.drop_expired_photos)
     drop_old_alerts = _writes(watch_rows.drop_old_alerts)
     snapshot = _reads(snapshots.take_snapshot)
@@ -131,6 +140,19 @@ class Record:
 
     async def drop_dead_letters(self, before: int) -> int:
         return await self._db.write(lambda c: deliveries.drop_dead_letters(c, before))
+
+    # References
+    renew_photo = _writes_now(references.renew_photo)
+    check_room = _reads(references.check_room)
+    add_photo = _writes_now(references.add_photo)
+    draft = _reads(references.read_draft)
+    drop_photos = _writes(references.drop_photos)
+    keep_version = _writes(references.keep_version)
+    listed_references = _reads(references.read_references)
+    promote = _writes_now(references.promote)
+    delete_reference = _writes(references.delete_reference)
+    find_version = _reads(references.find_version)
+    expire_drafts = _writes_now(references.expire_drafts)
 
     # The audit log
     async def audit_notes(self, limit: int) -> list[Any]:

@@ -106,6 +106,27 @@ webhook_dead_letters = sa.Table(
 """Alerts that could not be delivered in time. `body`: the alert as JSON. `replay_time`: when its
 replay was asked for; 0: it is not replayed. `attempts`, `next_attempt`: of the replay."""
 
+reference_photos = sa.Table(
+    "reference_photos",
+    metadata,
+    *_keys("catalog_id", "reference_id", "photo"),
+    *_values("file"),
+    *_values("add_time", kind=_Number),
+)
+"""Photos of drafts: those that a reference will be fitted on. `photo`: SHA-256 of the file that a
+caller sent. `file`: name of the stored picture. `add_time`: when it was sent last."""
+
+reference_versions = sa.Table(
+    "reference_versions",
+    metadata,
+    *_keys("catalog_id", "reference_id", "version"),
+    *_values("product_id", "state", "file", "body"),
+    *_values("create_time", "promote_time", kind=_Number),
+    sa.Index("reference_versions_product", "catalog_id", "product_id", "state"),
+)
+"""Fitted versions of references. `file`: name of the stored memory. `body`: JSON (`MANIFESTS` in
+domain/references.py). `promote_time`: of the last promotion; 0: none."""
+
 audit_outbox = sa.Table(
     "audit_outbox",
     metadata,
@@ -120,6 +141,11 @@ moved_catalogs = sa.Table(
     "moved_catalogs", metadata, *_keys("catalog_id"), *_values("time", kind=_Number)
 )
 """Catalogs whose watches were moved out of a retriever's record (record/moving.py)."""
+
+moved_references = sa.Table(
+    "moved_references", metadata, *_keys("catalog_id"), *_values("time", kind=_Number)
+)
+"""Catalogs whose references were moved out of an embedder's folder (move_references.py)."""
 
 jobs = jobs_table(metadata)
 leases = leases_table(metadata)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -35,6 +35,7 @@ from vision.domain.watches import (
 )
 from vision.record.audit_notes import note_alerts
 from vision.record.queueing import Session, queue_up
+from vision.record.stored_files import read_unnamed_files
 from vision.record.tables import (
     watch_alerts,
     watch_photos,
@@ -62,9 +63,6 @@ _STATES = Rows(
     forms={"state": Form(dumped_state, loaded_state)},
 )
 _PHOTOS = Rows(watch_photos, WatchPhoto)
-NAMING: Final = (watch_photos,)
-"""Tables whose rows keep photos in the store, with the column `image_id`."""
-_NAMED = [sa.select(each.c.image_id).where(conditions.among(each, "image_id")) for each in NAMING]
 
 
 def read_watch(
@@ -272,24 +270,12 @@ def read_watch_photo(connection: Connection, catalog_id: str, image_id: str) -> 
     return next(_PHOTOS.read(connection, found), None)
 
 
-def read_unnamed_photos(
-    connection: Connection, catalog_id: str, image_ids: Sequence[str]
-) -> list[str]:
-    """Return those of the stored photos that no row names."""
-    named = {
-        row.image_id
-        for statement in _NAMED
-        for row in conditions.look_up(connection, statement, image_ids, {"catalog_id": catalog_id})
-    }
-    return [image_id for image_id in image_ids if image_id not in named]
-
-
 def drop_expired_photos(
     connection: Connection, now: int, catalog_id: str, before: int, limit: int
 ) -> tuple[int, list[str]]:
     """Drop photos of watches whose term had ended by a time.
 
-    Return the number of entries, and the photos that no watch has any more.
+    Return the number of entries, and the photos that no row names any more.
     """
     Session(connection, catalog_id, now)
     c = watch_photos.c
@@ -299,9 +285,7 @@ def drop_expired_photos(
         mine = *_mine(watch_photos, catalog_id, watch_id), c.image_id == image_id
         connection.execute(sa.delete(watch_photos).where(*mine))
     dropped = sorted({image_id for image_id, _ in keys})
-    mine = c.catalog_id == catalog_id, c.image_id.in_(dropped)
-    used = set(connection.execute(sa.select(c.image_id).where(*mine)).scalars())
-    return len(keys), [image_id for image_id in dropped if image_id not in used]
+    return len(keys), read_unnamed_files(connection, catalog_id, dropped)
 
 
 def drop_old_alerts(connection: Connection, catalog_id: str, before: int, limit: int) -> int:

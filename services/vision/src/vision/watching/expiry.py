@@ -1,4 +1,4 @@
-"""Deletion of alerts and photos of watches whose term has ended, and of photos that nothing names.
+"""Deletion of alerts and photos of watches whose term has ended, and of files that nothing names.
 
 All of it by the keys of catalogs, also of those that are not in use.
 """
@@ -18,29 +18,32 @@ its bytes are stored before the transaction that names them, and an object of a 
 an hour old isn't written again."""
 
 UNNAMED_SECONDS = 86_400.0
-"""Age of a photo's bytes from which it is deleted if nothing names it: longer than any call or job
-takes from storing a photo to naming it."""
+"""Age of a file from which it is deleted if nothing names it: longer than any call or job takes
+from storing a file to naming it."""
 SHELVES = 256
 
-EXPIRED = Counter("sightline_watch_photos_expired_total", "Photos of watches that were deleted.")
+EXPIRED = Counter(
+    "sightline_watch_photos_expired_total",
+    "Photos of watches, and files of references, that were deleted.",
+)
 
 
-class KeyedPhotos(Protocol):
-    """Photos by the keys of their catalogs."""
+class KeyedFiles(Protocol):
+    """Stored files by the keys of their catalogs."""
 
     async def names(self, catalog_id: str, shelf: int) -> list[str]:
         """Return the names that begin with this byte, 0 to 255."""
 
     async def delete(self, catalog_id: str, name: str) -> None:
-        """Delete a photo if it exists."""
+        """Delete a file if it exists."""
 
     async def discard(self, catalog_id: str, name: str, before: float) -> bool:
-        """Delete a photo unless its bytes were stored since `before` (seconds since 1970, UTC).
+        """Delete a file unless its bytes were stored since `before` (seconds since 1970, UTC).
         Return whether it was deleted."""
 
 
 async def expire(
-    key: str, alert_days: float, record: Record, files: KeyedPhotos, now: float
+    key: str, alert_days: float, record: Record, files: KeyedFiles, now: float
 ) -> None:
     """Delete a catalog's photos of watches whose term has ended, and alerts older than
     `alert_days`; 0: keep alerts. `now`: seconds since 1970 (UTC)."""
@@ -57,10 +60,11 @@ async def expire(
         pass
 
 
-async def collect(key: str, record: Record, files: KeyedPhotos, now: float) -> None:
-    """Delete a catalog's photos that nothing names: those of calls that failed after they stored
-    one, and of processes that were killed. `now`: seconds since 1970 (UTC)."""
+async def collect(key: str, record: Record, files: KeyedFiles, now: float) -> None:
+    """Delete a catalog's files that nothing names: those of deleted references, of calls that
+    failed after they stored one, and of processes that were killed. `now`: seconds since 1970
+    (UTC)."""
     for shelf in range(SHELVES):
         if stored := await files.names(key, shelf):
-            for image_id in await record.unnamed_photos(key, stored):
-                EXPIRED.inc(await files.discard(key, image_id, now - UNNAMED_SECONDS))
+            for name in await record.unnamed_files(key, stored):
+                EXPIRED.inc(await files.discard(key, name, now - UNNAMED_SECONDS))

@@ -19,11 +19,12 @@ from vision.domain.errors import (
     ImageDamaged,
     ImageNotFound,
     ImageRejected,
+    RetrieverUnavailable,
     WatchContended,
     WatchNotFound,
 )
 from vision.domain.objects import Floats
-from vision.domain.watch_state import WatchProgress, WatchState
+from vision.domain.watch_state import ProductReferences, WatchProgress, WatchState
 from vision.domain.watches import (
     DAY,
     SECOND,
@@ -54,6 +55,8 @@ ATTEMPTS: Final = 5
 """Attempts to store frames while other processes store frames of the same watch."""
 MOST_KNOWN: Final = 1_000
 """Photos that rules look for whose vectors are kept in memory."""
+MOST_INDEXED: Final = 100
+"""Watches of whose products the vectors are kept in memory, of 5 KB a photo."""
 FRAME_BOX: Final = PhotoArea(0.0, 0.0, 1.0, 1.0)
 
 FRAMES = Counter(
@@ -135,6 +138,9 @@ class FrameChecks:
     """Microseconds since 1970 (UTC)."""
     known: dict[tuple[str, str, str], Sequence[Floats]] = field(default_factory=dict)
     """Vectors of photos that rules look for, by catalog, photo and version of the space."""
+    indexed: dict[tuple[str, str, int], ProductReferences] = field(default_factory=dict)
+    """Last vectors of the products that rules look for, by catalog, and etag and creation of
+    the watch."""
     _queues: dict[tuple[str, str], _Queue] = field(default_factory=dict)
     _permits: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
@@ -151,8 +157,7 @@ class FrameChecks:
         `note`: adds to the state that is stored with them. `dropped`: frames before them that their
         sender dropped.
 
-        Raises WatchNotFound, WatchContended, EmbedderUnavailable, RetrieverUnavailable,
-        PhotosUnavailable.
+        Raises WatchNotFound, WatchContended, EmbedderUnavailable, PhotosUnavailable.
         """
 
         def noted(state: WatchState) -> WatchState:
@@ -285,7 +290,7 @@ class _Measurements:
         """Measure the frames that are newer than those of a state."""
         if self.etag != stored.etag:
             self.etag, self.frames = stored.etag, {}
-            self.references, version = await self._references(stored.watch)
+            self.references, version = await self._references(stored)
         else:
             measured = [each for each in self.frames.values() if isinstance(each, MeasuredFrame)]
             version = measured[0].version if measured else ""
@@ -332,13 +337,13 @@ class _Measurements:
         self.views += found.views
         return replace(measured, objects=found.objects, version=found.version)
 
-    async def _references(self, watch: Watch) -> tuple[References, str]:
+    async def _references(self, stored: StoredWatch) -> tuple[References, str]:
         """Return the vectors of what rules look for, and their version; empty: the default one."""
-        targets = {rule.target for rule in watch.rules if rule.target is not None}
+        targets = {rule.target for rule in stored.watch.rules if rule.target is not None}
         if not targets:
             return {}, ""
         named = sorted({target.product_id for target in targets if not target.image_id})
-        indexed = await self.checks.products.references(self.catalog_id, named)
+        indexed = await self._indexed(stored, named)
         version, found = indexed.version, dict[WatchTarget, Sequence[Floats]]()
         for target in sorted(targets, key=repr):
             if target.image_id:
@@ -350,6 +355,21 @@ class _Measurements:
             elif indexed.version:
                 found[target] = indexed.vectors.get(target.product_id, ())
         return found, version
+
+    async def _indexed(self, stored: StoredWatch, product_ids: Sequence[str]) -> ProductReferences:
+        """Return the vectors of products. While the retriever does not answer, they are those that
+        were read last; without any, rules that look for products can't tell, the others can."""
+        key = self.catalog_id, stored.etag, stored.create_micros
+        indexed = self.checks.indexed
+        try:
+            found = await self.checks.products.references(self.catalog_id, product_ids)
+        except RetrieverUnavailable as error:
+            tell(WATCHING, error, catalog=self.catalog_id)
+            return indexed.get(key, ProductReferences())
+        if key not in indexed and len(indexed) >= MOST_INDEXED:
+            del indexed[next(iter(indexed))]
+        indexed[key] = found
+        return found
 
     async def _of_photo(self, image_id: str, version: str) -> tuple[str, Sequence[Floats]]:
         """Return the vectors of a photo that a rule looks for, and their version."""

@@ -135,7 +135,7 @@ class Watches:
         photos."""
         places = {rule.rule_id: place for place, rule in enumerate(draft.watch.rules)}
         kinds = {rule.rule_id: rule.condition.kind for rule in draft.watch.rules}
-        photos = dict[str, WatchPhoto]()
+        shown = dict[str, WatchPhoto]()
         for rule_id, data in draft.images.items():
             path = f"watch.rules[{places[rule_id]}].{kinds[rule_id]}.target.image"
             try:
@@ -148,6 +148,6 @@ class Watches:
                 await self.photos.put(catalog_id, info.image_id, kept)
             except ImageRejected as error:
                 raise ImageRejected(error.reason, error.message, path) from error
-            photos[rule_id] = WatchPhoto(info.image_id, info.media_type, info.width, info.height)
-        watch = draft.with_images({rule_id: each.image_id for rule_id, each in photos.items()})
-        return watch, list(photos.values())
+            shown[rule_id] = WatchPhoto(info.image_id, info.media_type, info.width, info.height)
+        watch = draft.with_images({rule_id: each.image_id for rule_id, each in shown.items()})
+        return watch, list(shown.values())

@@ -1,5 +1,5 @@
-"""Scheduled deletion: alerts and photos whose term has ended, photos that nothing names, jobs that
-ended long ago, and what is stored of removed catalogs."""
+"""Scheduled deletion: alerts, photos and drafts whose term has ended, files that nothing names,
+jobs that ended long ago, and what is stored of removed catalogs."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from servicekit.tasks.supervision import confined
 from servicekit.telemetry import get_logger
 from vision.domain.catalog_keys import MARK
 from vision.record import Record
-from vision.watching.expiry import SHELVES, KeyedPhotos, collect, expire
+from vision.watching.expiry import SHELVES, KeyedFiles, collect, expire
 
 TURN_SECONDS, REMOVAL_TURN_SECONDS = 3_600.0, 5.0
 ROWS = 2_000
@@ -31,7 +31,7 @@ class Tidying:
     catalogs: KnownCatalogs
     record: Record
     """Called by keys."""
-    files: KeyedPhotos
+    files: KeyedFiles
     alert_days: float
     forget_jobs: Callable[[], Awaitable[int]]
 
@@ -41,6 +41,7 @@ class Tidying:
             await self.forget_jobs()
         for key in await self.record.keys():
             with confined(TIDYING, catalog=key):
+                await self.record.expire_drafts(key)
                 await expire(key, self.alert_days, self.record, self.files, time.time())
                 await collect(key, self.record, self.files, time.time())
         return False
@@ -49,15 +50,12 @@ class Tidying:
         """Remove what is stored of removed catalogs. Return False: nothing more is due at once.
 
         One that is interrupted begins again. Catalogs are told by their keys, so those that were
-        removed while no worker ran are found too, and by a list from after these keys were read: to
-        an earlier one, a catalog that was created anew is the former one of its id.
+        removed while no worker ran are found too.
         """
-        keys = await self.record.keys()
-        if any(_is_removed(key, self.catalogs) for key in keys) and await self.catalogs.refresh():
-            for key in keys:
-                if _is_removed(key, self.catalogs):
-                    with confined(REMOVAL, catalog=key):
-                        await self._remove(key)
+        for key in await self.record.keys():
+            if _is_removed(key, self.catalogs):
+                with confined(REMOVAL, catalog=key):
+                    await self._remove(key)
         return False
 
     async def _remove(self, key: str) -> None:
@@ -74,10 +72,11 @@ class Tidying:
 
 def _is_removed(key: str, catalogs: KnownCatalogs) -> bool:
     """Return whether the catalog of a key is gone for good. One that the list does not name stays:
-    the list may be that of another installation."""
+    the list may be that of another installation. So does one that is newer than the list's, as its
+    uid tells: the list may be late, or the registry have gone back to a moment before it."""
     catalog_id, _, uid = key.partition(MARK)
     listed = catalogs.listed(catalog_id)
     if not uid or listed is None:
         return False
     gone = (CatalogState.REMOVING, CatalogState.REMOVED)
-    return listed.uid != uid or listed.state in gone
+    return listed.uid > uid or (listed.uid == uid and listed.state in gone)

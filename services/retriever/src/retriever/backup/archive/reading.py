@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from retriever.backup.archive import tar
 from retriever.backup.archive.writing import Spool
 from retriever.domain.archive import FORMER, PHOTOS, ArchiveTable, Row, content_of
-from retriever.domain.jobs import Progress
 from servicekit.artefacts.backup_errors import BackupDamaged, BackupVersionUnsupported
 from servicekit.artefacts.backup_files import BackupReader, CheckedFile, meaning
 from servicekit.artefacts.manifest import MANIFEST
+from servicekit.jobs.reporting import Progress
 from sightline_rules.photos import MEDIA_TYPES, PhotoRejectedError, sniff
 
 MOST_PHOTO_BYTES = 32 * 2**20

@@ -8,10 +8,10 @@ from typing import IO
 
 from retriever.backup.archive import parquet, tar
 from retriever.domain.archive import ArchiveTable, Row
-from retriever.domain.jobs import Progress
 from retriever.record.snapshots import RecordSnapshot
 from servicekit.artefacts.backup_files import BackupWriter, NewFile, meaning
 from servicekit.artefacts.store import CHUNK
+from servicekit.jobs.reporting import Progress
 
 
 class Spool(ExitStack):

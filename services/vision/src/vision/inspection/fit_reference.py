@@ -8,14 +8,19 @@ from typing import Final
 
 import numpy as np
 
-from embedder.domain import errors, inspection
-from embedder.domain.fitted import Floats
-from embedder.domain.inspection import DRAWN, FEWEST_PHOTOS, PatchMemory, PhotoScores
-from embedder.domain.photos import Pixels
-from embedder.domain.reference_evaluation import ComparedVersion, ReferenceEvaluation, evaluate
-from embedder.domain.references import PHOTO_ID, FittedReference, ReferenceManifest
-from embedder.inspection.patch_features import PatchesSeen
 from servicekit.telemetry import Stages
+from vision.domain import errors, inspection
+from vision.domain.inspection import (
+    DRAWN,
+    FEWEST_PHOTOS,
+    PatchesSeen,
+    PatchMemory,
+    PhotoScores,
+    Pixels,
+)
+from vision.domain.objects import Floats
+from vision.domain.reference_evaluation import ComparedVersion, ReferenceEvaluation, evaluate
+from vision.domain.references import PHOTO_ID, FittedReference, ReferenceManifest
 
 CHUNK: Final = 32
 """Photos whose features are in memory at once, and of which the first are standardised by."""

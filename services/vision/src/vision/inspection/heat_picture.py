@@ -5,9 +5,9 @@ import io
 import numpy as np
 from PIL import Image
 
-from embedder.domain.fitted import Floats
-from embedder.domain.photos import Pixels
-from embedder.embedding import overlay
+from sightline_rules.heat_colours import COMPRESSION, coloured
+from vision.domain.inspection import Pixels
+from vision.domain.objects import Floats
 
 
 def png(pixels: Pixels, scores: Floats, ratio: float) -> bytes:
@@ -20,9 +20,7 @@ def png(pixels: Pixels, scores: Floats, ratio: float) -> bytes:
     side = len(pixels)
     wide, high = round(side * min(ratio, 1.0)) or 1, round(side * min(1 / ratio, 1.0)) or 1
     left, top = (side - wide) // 2, (side - high) // 2
-    image = Image.fromarray(overlay.drawn(pixels, share))
+    image = Image.fromarray(coloured(pixels, share))
     file = io.BytesIO()
-    image.crop((left, top, left + wide, top + high)).save(
-        file, "PNG", compress_level=overlay.COMPRESSION
-    )
+    image.crop((left, top, left + wide, top + high)).save(file, "PNG", compress_level=COMPRESSION)
     return file.getvalue()

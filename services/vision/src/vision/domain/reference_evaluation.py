@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from embedder.domain.inspection import (
+from vision.domain.inspection import (
     CONFIDENCE,
     DEFAULT_RATE,
     PatchMemory,

@@ -1,7 +1,9 @@
-"""References and inspections, on a fake model."""
+"""References and inspections, on features that are colours."""
 
+import hashlib
 import io
-from collections.abc import Sequence
+import time
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,89 +12,74 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from embedder.adapters.reference_store import ReferenceStore
-from embedder.domain import errors
-from embedder.domain.inspection import BLOCKS, PieceVerdict
-from embedder.domain.items import Priority
-from embedder.domain.models import Inferred, Tensors
-from embedder.domain.photos import Camera
-from embedder.domain.recipes import TextRecipe
-from embedder.domain.reference_evaluation import (
+from servicekit.artefacts.content_store import SHELVES
+from servicekit.rpc.requests import RequestInvalid
+from servicekit.telemetry import Stages
+from tests.broken_files import BROKEN
+from tests.fakes.patches import FakePatches
+from tests.fakes.pieces import piece
+from vision.adapters.photos import PhotoStore
+from vision.domain import errors
+from vision.domain.inspection import GivenPhoto, PieceVerdict
+from vision.domain.reference_evaluation import (
     ReferenceEvaluation,
     ReferenceFigures,
     ReferenceVerdict,
 )
-from embedder.domain.references import FittedReference, ListedReference, ReferenceState
-from embedder.embedding.photo_intake import PhotoIntake
-from embedder.inspection import heat_picture, references
-from embedder.inspection.inspect_piece import InspectionQuery, Inspector
-from embedder.inspection.patch_features import PatchFeatures
-from embedder.inspection.references import References
-from embedder.preprocessing import work
-from embedder.serving.priority import ModelQueues
-from servicekit.rpc.requests import RequestInvalid
-from servicekit.telemetry import Stages
-from sightline_rules.photos import PhotoLimits
-from tests.fakes.decoding import FakeDecoders
-from tests.fakes.pieces import piece
-from tests.fakes.triton import DESCRIPTION, RECIPE, FakeFetch, FakeInference, FakeModels
+from vision.domain.references import FittedReference, ListedReference, ReferenceState
+from vision.inspection import files, heat_picture, references
+from vision.inspection.files import ReferenceFiles
+from vision.inspection.inspect_piece import InspectionQuery, Inspector
+from vision.inspection.references import References
+from vision.record import Record
+from vision.watching.expiry import collect
 
-SIDE = 64
-
-
-class FakeMaps(FakeInference):
-    """A model whose maps are the photo's colours in two sizes."""
-
-    lacks = ""
-    """A map that is missing."""
-
-    async def infer(self, inputs: Tensors) -> Inferred:
-        found = await super().infer(inputs)
-        colours = inputs["image"].astype(np.float32).transpose(0, 3, 1, 2) / 255
-        maps = {
-            block: colours[:, :, :: 4 * step, :: 4 * step]
-            for block, step in zip((*BLOCKS, "head"), (1, 2, 2), strict=True)
-        }
-        return replace(found, maps={k: v for k, v in maps.items() if k != self.lacks})
+DAY_SECONDS = 86_400.0
+ADDRESS = "https://a.example/p.jpg"
 
 
 @pytest.fixture
-def model() -> FakeMaps:
-    return FakeMaps(replace(DESCRIPTION, model="maps", recipe=replace(RECIPE, side=SIDE)))
+def features() -> FakePatches:
+    made = FakePatches()
+    made.photos[ADDRESS] = piece(101)
+    return made
 
 
 @pytest.fixture
-def models(model: FakeMaps) -> FakeModels:
-    return FakeModels(model)
+async def photos(tmp_path: Path) -> AsyncIterator[PhotoStore]:
+    store = PhotoStore(str(tmp_path / "photos"))
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=["folder", "bucket"])
+async def each_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[PhotoStore]:
+    """Yield a store of each kind."""
+    folder = str(tmp_path / "photos")
+    store = PhotoStore(folder if request.param == "folder" else f"memory:/{folder}")
+    yield store
+    store.close()
 
 
 @pytest.fixture
-def features(model: FakeMaps, models: FakeModels) -> PatchFeatures:
-    intake = PhotoIntake(FakeDecoders(work.__name__), dict.fromkeys(Camera, PhotoLimits()))
-    return PatchFeatures(intake, ModelQueues(999), model, models)
+def made(record: Record, photos: PhotoStore, features: FakePatches) -> References:
+    return References(record, ReferenceFiles(photos), features)
 
 
 @pytest.fixture
-def made(features: PatchFeatures, tmp_path: Path) -> References:
-    return References(ReferenceStore(tmp_path), features)
-
-
-@pytest.fixture
-def inspector(made: References, features: PatchFeatures) -> Inspector:
-    return Inspector(made, features, FakeFetch({"https://a.example/p.jpg": piece(101)}))
+def inspector(made: References, features: FakePatches) -> Inspector:
+    return Inspector(made, features)
 
 
 def query(**fields: Any) -> InspectionQuery:
     given: dict[str, Any] = {
         "catalog": "default",
         "photo": None,
-        "uri": None,
         "reference_id": "r",
         "product_id": "",
         "version": "",
         "rate": None,
         "heat_map": False,
-        "priority": Priority.INTERACTIVE,
     }
     return InspectionQuery(**given | fields)
 
@@ -119,77 +106,32 @@ async def fitted(made: References, count: int = 24) -> None:
     await made.promote("default", "r", "", force=False)
 
 
-async def test_the_model_is_loaded_and_described_once(
-    features: PatchFeatures, models: FakeModels, model: FakeMaps
-) -> None:
-    for _ in range(3):
-        seen = await features.see(
-            piece(0), Camera.SHOPPER, "default", Priority.INTERACTIVE, Stages()
-        )
-        found = await features.compute([seen.pixels[0]], "default", Priority.BULK, Stages())
-    assert (models.loads, model.described) == (["maps"], 1)
-    assert found.patches.shape == (1, SIDE // 4, SIDE // 4, 6)
-    assert np.linalg.norm(found.heads) == pytest.approx(1)
-
-
-async def test_a_model_that_was_unloaded_is_loaded_again(
-    features: PatchFeatures, models: FakeModels, model: FakeMaps
-) -> None:
-    pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
-    await features.compute([pixels], "default", Priority.BULK, Stages())
-    model.error = errors.ModelAbsent()
-    await features.compute([pixels] * 3, "default", Priority.BULK, Stages())
-    assert models.loads == ["maps", "maps"]
-    assert model.batches[-2:] == [2, 1]
-
-
-async def test_a_model_without_these_maps_is_reported(
-    features: PatchFeatures, model: FakeMaps
-) -> None:
-    pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
-    model.lacks = BLOCKS[1]
-    with pytest.raises(errors.ModelFailed):
-        await features.compute([pixels], "default", Priority.BULK, Stages())
-
-
-async def test_a_model_of_texts_is_reported(features: PatchFeatures, model: FakeMaps) -> None:
-    model.change(recipe=TextRecipe(9, "x"))
-    with pytest.raises(errors.ModelNotReady):
-        await features.see(piece(0), Camera.SHOPPER, "default", Priority.BULK, Stages())
-
-
 async def test_a_stained_piece_is_unlike(made: References, inspector: Inspector) -> None:
     await fitted(made)
     stained = await inspector.inspect(
-        query(photo=piece(101, stained=True), heat_map=True), Stages()
+        query(photo=GivenPhoto(piece(101, stained=True)), heat_map=True), Stages()
     )
     assert (stained.comparison.verdict, stained.rate) == (PieceVerdict.UNLIKE, 0.05)
     assert Image.open(io.BytesIO(stained.png)).size == (51, 64)
-    by_uri = await inspector.inspect(query(uri="https://a.example/p.jpg"), Stages())
+    by_uri = await inspector.inspect(query(photo=GivenPhoto(uri=ADDRESS)), Stages())
     assert (by_uri.comparison.verdict, by_uri.png) == (PieceVerdict.LIKE, b"")
 
 
 async def test_a_bad_photo_fails_alone(made: References) -> None:
     outcomes, count = await made.add("default", "r", [piece(0), b"x", piece(1)], Stages())
     assert ([type(each) for each in outcomes], count) == (
-        [type(None), errors.PhotoUndecodable, type(None)],
+        [type(None), errors.ImageRejected, type(None)],
         2,
     )
 
 
-@pytest.mark.full
 async def test_another_model_needs_another_reference(
-    made: References, inspector: Inspector, model: FakeMaps
+    made: References, inspector: Inspector, features: FakePatches
 ) -> None:
     await fitted(made)
-    model.change(hashes={"1": "b" * 64})
-    other = Inspector(
-        made,
-        PatchFeatures(inspector.features._intake, ModelQueues(9), model, FakeModels(model)),
-        FakeFetch(),
-    )
+    features.model = "colours 2"
     with pytest.raises(errors.ModelNotReady, match="fit it again"):
-        await other.inspect(query(photo=piece(1)), Stages())
+        await inspector.inspect(query(photo=GivenPhoto(piece(1))), Stages())
 
 
 async def test_one_reference_is_fitted_at_a_time(made: References) -> None:
@@ -199,12 +141,12 @@ async def test_one_reference_is_fitted_at_a_time(made: References) -> None:
 
 
 @pytest.mark.full
-async def test_a_draft_survives_a_failed_fit(made: References, model: FakeMaps) -> None:
+async def test_a_draft_survives_a_failed_fit(made: References, features: FakePatches) -> None:
     await made.add("default", "r", [piece(seed) for seed in range(12)], Stages())
-    model.error = errors.EmbedderUnavailable("down")
+    features.error = errors.EmbedderUnavailable()
     with pytest.raises(errors.EmbedderUnavailable):
         await fit(made)
-    model.error = None
+    features.error = None
     assert (await fit(made)).photos == 12
 
 
@@ -256,9 +198,9 @@ async def test_too_few_new_photos_are_not_compared_on(made: References) -> None:
 @pytest.mark.full
 async def test_a_worse_version_is_promoted_by_force_alone(made: References) -> None:
     await fitted(made)
-    store, (first,) = made.needed(), await made.listed("default", "r")
+    (first,) = await made.listed("default", "r")
     assert first.manifest is not None
-    _, memory = store.load("default", "r", "", "")
+    _, memory = await made.load("default", "r", "", "")
     evaluation = ReferenceEvaluation(
         verdict=ReferenceVerdict.WORSE,
         compared_version=first.manifest.version,
@@ -270,7 +212,7 @@ async def test_a_worse_version_is_promoted_by_force_alone(made: References) -> N
         gain_high=-0.1,
     )
     other = FittedReference(replace(memory, scores=memory.scores + 1), "maps", evaluation)
-    found = store.keep("default", "r", "p", other, ["a"])
+    found = await made._keep("default", "r", "p", other, ["a"])
     assert found.manifest is not None
     assert found.manifest.evaluation == evaluation
     version = found.manifest.version
@@ -318,10 +260,10 @@ async def test_a_request_has_a_bounded_number_of_photos(made: References) -> Non
     "fields",
     [
         {},
-        {"photo": b"x", "reference_id": ""},
-        {"photo": b"x", "rate": 0.0},
-        {"photo": b"x", "rate": 0.6},
-        {"photo": b"x", "rate": float("nan")},
+        {"photo": GivenPhoto(b"x"), "reference_id": ""},
+        {"photo": GivenPhoto(b"x"), "rate": 0.0},
+        {"photo": GivenPhoto(b"x"), "rate": 0.6},
+        {"photo": GivenPhoto(b"x"), "rate": float("nan")},
     ],
 )
 async def test_a_query_that_is_out_of_range_is_rejected(
@@ -339,3 +281,111 @@ def test_a_picture_is_coloured_where_scores_are_high() -> None:
     red, blue = (picture[..., channel].astype(int) for channel in (0, 2))
     assert (red - blue)[32:, 32:].min() > 50
     assert abs((red - blue)[:16, :16]).max() < 5
+
+
+def stored(folder: Path, name: str) -> Path:
+    """Return the path of a stored file."""
+    (path,) = folder.glob(f"photos/default/*/*/{name}")
+    return path
+
+
+async def names(photos: PhotoStore) -> set[str]:
+    """Return the names of all stored files."""
+    return {name for shelf in range(SHELVES) for name in await photos.files.names("default", shelf)}
+
+
+async def test_a_photo_is_prepared_and_stored_once(
+    made: References, features: FakePatches, photos: PhotoStore, record: Record
+) -> None:
+    for _ in range(2):
+        outcomes, count = await made.add("default", "r", [piece(0)], Stages())
+        assert (outcomes, count) == ([None], 1)
+    assert features.prepared == 1
+    assert await names(photos) == set((await record.draft("default", "r")).values())
+
+
+async def test_drafts_of_the_same_photo_share_no_file(made: References, photos: PhotoStore) -> None:
+    for name in ("r", "s"):
+        await made.add("default", name, [piece(0)], Stages())
+    assert len(await names(photos)) == 2
+
+
+async def test_files_of_what_is_gone_are_unnamed_and_no_others(
+    made: References, record: Record, photos: PhotoStore
+) -> None:
+    await fitted(made, 10)
+    (kept,) = await made.listed("default", "r")
+    assert kept.manifest is not None
+    stored = await names(photos)
+    assert len(stored) == 11
+    assert {*await record.unnamed_files("default", stored)} == stored - {kept.manifest.file}
+    await made.delete("default", "r", "")
+    assert {*await record.unnamed_files("default", stored)} == stored
+
+
+async def test_named_files_of_any_age_stay_and_those_of_what_is_deleted_go(
+    record: Record, each_store: PhotoStore, features: FakePatches
+) -> None:
+    made, later = (
+        References(record, ReferenceFiles(each_store), features),
+        time.time() + 2 * DAY_SECONDS,
+    )
+    await fitted(made, 10)
+    await add(made, [piece(20), piece(21)])
+    stored = await names(each_store)
+    assert len(stored) == 13
+    await collect("default", record, each_store.files, time.time())
+    assert await names(each_store) == stored  # none is a day old
+    await collect("default", record, each_store.files, later)
+    kept = await names(each_store)
+    assert len(kept) == 3  # the memory and the draft's photos
+    await add(made, [piece(20)])
+    await collect("default", record, each_store.files, later)
+    assert await names(each_store) == kept
+    assert len(await made._draft("default", "r")) == 2
+    assert await made.load("default", "r", "", "")
+    await record.drop_photos("default", "r", [hashlib.sha256(piece(20)).hexdigest()])
+    await add(made, [piece(20)])  # under another name, whatever is done with the former file
+    await collect("default", record, each_store.files, later)
+    assert len(await made._draft("default", "r")) == 2
+    await made.delete("default", "r", "")
+    await collect("default", record, each_store.files, later)
+    assert await names(each_store) == set()
+
+
+@pytest.mark.parametrize("way", BROKEN)
+async def test_a_damaged_photo_of_a_draft_costs_no_other(
+    made: References, record: Record, tmp_path: Path, way: str
+) -> None:
+    await add(made, [piece(seed) for seed in range(11)])
+    photo, name = next(iter((await record.draft("default", "r")).items()))
+    BROKEN[way](stored(tmp_path, name))
+    assert (await fit(made)).photos == 10
+    await add(made, [piece(seed) for seed in range(11)])
+    assert photo in await record.draft("default", "r"), "it can be given again"
+
+
+@pytest.mark.parametrize("way", BROKEN)
+async def test_a_damaged_memory_is_not_compared_with(
+    made: References, record: Record, photos: PhotoStore, tmp_path: Path, way: str
+) -> None:
+    await fitted(made, 10)
+    manifest, _ = await made.load("default", "r", "", "")
+    BROKEN[way](stored(tmp_path, manifest.file))
+    others = References(record, ReferenceFiles(photos), made.features)
+    with pytest.raises(errors.ReferenceNotFound):
+        await others.load("default", "r", "", "")
+
+
+async def test_memories_are_read_to_the_bit_and_few_are_kept(
+    made: References, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "CACHED", 1)
+    await fitted(made, 10)
+    await add(made, [piece(seed) for seed in range(20, 31)])
+    newest = (await fit(made, "p")).manifest
+    assert newest is not None
+    for version in ("", newest.version, ""):
+        manifest, memory = await made.load("default", "r", "", version)
+        assert memory.version(manifest.model, "p") == manifest.version
+    assert len(made.files._memories) == 1

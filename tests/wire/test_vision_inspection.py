@@ -1,10 +1,10 @@
 """A reference is made of photos, promoted and compared with, on the real server of models."""
 
-import contextlib
 import io
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -15,14 +15,15 @@ from embedder.wiring import bind, decoders, fetcher, inference_engine
 from servicekit.errors import ServiceError
 from servicekit.rpc import server
 from servicekit.status import from_rpc_error, from_status
-from sightline.embedder.v1 import inspection_service_pb2 as pb
-from sightline.embedder.v1 import inspection_service_pb2_grpc
+from sightline.common.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
+from sightline.vision.v1 import inspection_service_pb2 as pb
 from tests.engines import free_port
 from tests.fakes.pieces import piece
-from tests.peer_stubs import peer_stub
+from tests.stores import Stores
 from tests.triton import triton_kept_up
 from tests.waiting import SECONDS, until
 from tests.wire.test_embedder import LITE0
+from tests.wire.vision_shop import VisionShop, seeing
 
 pytestmark = pytest.mark.full
 
@@ -31,31 +32,23 @@ PHOTOS = 24
 
 
 @asynccontextmanager
-async def serving(
-    tmp_path: Path, **options: str
-) -> AsyncIterator["inspection_service_pb2_grpc.InspectionServiceAsyncStub"]:
-    """Run an embedder with a real server that loads the model of maps on demand."""
-    spaces, port = tmp_path / "spaces", free_port()
+async def serving(stores: Stores, tmp_path: Path) -> AsyncIterator[VisionShop]:
+    """Run vision, and an embedder with a real server that loads the model of maps on demand."""
+    port = free_port()
     settings = EmbedderSettings(
-        port=0,
-        triton_target=f"127.0.0.1:{port}",
-        models=(LITE0,),
-        **{"spaces": str(spaces)} | options,
-        fit_backbone=LITE0,
+        port=0, triton_target=f"127.0.0.1:{port}", models=(LITE0,), fit_backbone=LITE0
     )
     decoding, fetch = decoders(settings), fetcher(settings)
     async with (
-        triton_kept_up(port, tmp_path / "triton.log", [LITE0], spaces / "models"),
+        triton_kept_up(port, tmp_path / "triton.log", [LITE0]),
         inference_engine(settings) as triton,
     ):
         await until(triton.version)
         offered, _, sources = bind(settings, triton, decoding, fetch)
         running = await server.start(offered, settings, "e")
         try:
-            async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
-                yield peer_stub(
-                    "embedder", channel, inspection_service_pb2_grpc.InspectionServiceStub
-                )
+            async with seeing(stores, tmp_path, embedder=f"127.0.0.1:{running.port}") as shop:
+                yield shop
         finally:
             await running.stop()
             await sources.close()
@@ -68,15 +61,17 @@ async def refused(call: Awaitable[object]) -> ServiceError:
     return from_rpc_error(caught.value)
 
 
-async def test_a_reference_is_fitted_promoted_compared_with_and_deleted(tmp_path: Path) -> None:
-    async with serving(tmp_path) as service:
-        await _too_few(service)
-        await _two_things(service)
-        await _whole_life(service)
+async def test_a_reference_is_fitted_promoted_compared_with_and_deleted(
+    stores: Stores, tmp_path: Path
+) -> None:
+    async with serving(stores, tmp_path) as shop:
+        await _too_few(shop.stub)
+        await _two_things(shop.stub)
+        await _whole_life(shop)
 
 
 async def _add(
-    service: "inspection_service_pb2_grpc.InspectionServiceAsyncStub",
+    service: Any,
     name: str,
     photos: Sequence[bytes],
 ) -> int:
@@ -89,7 +84,7 @@ async def _add(
     return answer.photo_count
 
 
-async def _too_few(service: "inspection_service_pb2_grpc.InspectionServiceAsyncStub") -> None:
+async def _too_few(service: Any) -> None:
     few = [piece(seed) for seed in range(9)]
     assert await _add(service, "few", few) == 9
     assert await _add(service, "few", few[:3]) == 9
@@ -107,7 +102,7 @@ async def _too_few(service: "inspection_service_pb2_grpc.InspectionServiceAsyncS
     assert deleted.deleted_count == 1
 
 
-async def _two_things(service: "inspection_service_pb2_grpc.InspectionServiceAsyncStub") -> None:
+async def _two_things(service: Any) -> None:
     shapes = ("label", "ball")
     await _add(service, "two", [piece(seed, shape=shapes[seed % 2]) for seed in range(12)])
     error = await refused(
@@ -116,7 +111,8 @@ async def _two_things(service: "inspection_service_pb2_grpc.InspectionServiceAsy
     assert (error.reason, error.metadata["groups"]) == ("REFERENCE_MIXED", "6,6")
 
 
-async def _whole_life(service: "inspection_service_pb2_grpc.InspectionServiceAsyncStub") -> None:
+async def _whole_life(shop: VisionShop) -> None:
+    service = shop.stub
     await _add(service, "bottle", [piece(seed) for seed in range(PHOTOS)])
     asked = pb.InspectRequest(reference_id="bottle", image=piece(100))
     assert (await refused(service.Inspect(asked))).reason == "REFERENCE_NOT_FOUND"
@@ -146,54 +142,52 @@ async def _whole_life(service: "inspection_service_pb2_grpc.InspectionServiceAsy
     await _unlike(service)
     await _rare(service)
     await _hostile(service)
-    await _second(service, promoted)
+    await _second(shop, promoted)
     gone = pb.DeleteReferenceRequest(reference_id="bottle", version=fitted.version)
     assert (await service.DeleteReference(gone)).deleted_count == 1
     await service.DeleteReference(pb.DeleteReferenceRequest(reference_id="bottle"))
     assert (await refused(service.Inspect(asked))).reason == "REFERENCE_NOT_FOUND"
 
 
-async def _second(
-    service: "inspection_service_pb2_grpc.InspectionServiceAsyncStub",
-    first: pb.InspectionReference,
-) -> None:
-    """Fit a second version, after a fit that is given up; it is compared with the first."""
+async def _second(shop: VisionShop, first: pb.InspectionReference) -> None:
+    """Fit a second version by a job, after a fit that is given up; compare it with the first."""
+    service = shop.stub
     await _add(service, "bottle", [piece(seed) for seed in range(12, 12 + PHOTOS)])
     fitting = pb.FitReferenceRequest(reference_id="bottle", product_id="wine-1")
-    running = pb.RunReferenceFitRequest(reference_id="bottle", product_id="wine-1")
-    given_up = service.RunReferenceFit(running, timeout=SECONDS)
-    begun = await given_up.read()
-    assert (begun.done, begun.total) == (0, PHOTOS + 60)
+    given_up = service.FitReference(fitting, timeout=SECONDS)
+    await until(shop.parts.references._fitting.locked)
     beside = await refused(service.FitReference(fitting, timeout=SECONDS))
     assert beside.reason == "FIT_IN_PROGRESS"
     assert "another reference" in beside.message
     given_up.cancel()
-
-    steps: list[pb.RunReferenceFitResponse] = []
-
-    async def fitted() -> bool:
-        """Return whether the reference is fitted: not while the other fit still ends."""
-        with contextlib.suppress(grpc.aio.AioRpcError):
-            steps[:] = [each async for each in service.RunReferenceFit(running, timeout=SECONDS)]
-        return bool(steps)
-
-    await until(fitted)
-    counts = [each.done for each in steps]
-    assert (counts, counts[-1]) == (sorted(counts), PHOTOS + 60)
-    assert len(set(counts)) > 3
-    second = steps[-1].reference
+    asked = pb.StartReferenceFitRequest(reference_id="bottle", product_id="wine-1")
+    job = await service.StartReferenceFit(asked, timeout=SECONDS)
+    assert job.job_id.startswith("vision/")
+    jobs = job_service_pb2_grpc.JobServiceStub(shop.channel)
+    async with shop.worker():
+        watched = job_service_pb2.WatchJobRequest(job_id=job.job_id)
+        steps = [each async for each in jobs.WatchJob(watched, timeout=SECONDS)]
+    last = steps[-1]
+    assert (last.state, last.catalog_id) == (job_pb2.Job.STATE_SUCCEEDED, "default")
+    assert last.total == PHOTOS + 60
+    results = {each.name: each.value for each in last.results}
+    assert results["reference_id"] == "bottle"
+    assert results["verdict"] in {"BETTER", "INCONCLUSIVE"}
+    listed = await service.ListReferences(pb.ListReferencesRequest(reference_id="bottle"))
+    second = listed.references[0]
+    assert second.version == results["version"]
     evaluation = second.evaluation
     assert (evaluation.compared_version, evaluation.photo_count) == (first.version, 12)
     assert evaluation.verdict != pb.ReferenceEvaluation.VERDICT_WORSE
     assert evaluation.fitted.separation > 0.9
     assert evaluation.fitted.HasField("threshold")
-    asked = pb.PromoteReferenceRequest(reference_id="bottle")
-    assert (await service.PromoteReference(asked, timeout=SECONDS)).evaluation == evaluation
+    promotion = pb.PromoteReferenceRequest(reference_id="bottle")
+    assert (await service.PromoteReference(promotion, timeout=SECONDS)).evaluation == evaluation
     back = pb.PromoteReferenceRequest(reference_id="bottle", version=first.version)
     assert (await service.PromoteReference(back, timeout=SECONDS)).version == first.version
 
 
-async def _unlike(service: "inspection_service_pb2_grpc.InspectionServiceAsyncStub") -> None:
+async def _unlike(service: Any) -> None:
     """Inspect a stained piece, by the id of its product."""
     found = await service.Inspect(
         pb.InspectRequest(
@@ -214,7 +208,7 @@ async def _unlike(service: "inspection_service_pb2_grpc.InspectionServiceAsyncSt
     assert {"infer", "compare"} <= set(stages)
 
 
-async def _rare(service: "inspection_service_pb2_grpc.InspectionServiceAsyncStub") -> None:
+async def _rare(service: Any) -> None:
     """Ask for fewer false alarms than so few photos can promise."""
     asked = pb.InspectRequest(
         reference_id="bottle", image=piece(101, stained=True), false_alarm_rate=0.01
@@ -225,7 +219,7 @@ async def _rare(service: "inspection_service_pb2_grpc.InspectionServiceAsyncStub
     assert not found.HasField("threshold")
 
 
-async def _hostile(service: "inspection_service_pb2_grpc.InspectionServiceAsyncStub") -> None:
+async def _hostile(service: Any) -> None:
     for fields, reason in (
         ({"reference_id": "../bottle", "image": piece(1)}, "REQUEST_INVALID"),
         ({"reference_id": "bottle"}, "REQUEST_INVALID"),
@@ -234,13 +228,16 @@ async def _hostile(service: "inspection_service_pb2_grpc.InspectionServiceAsyncS
         ({"reference_id": "bottle", "image": b"text"}, "IMAGE_UNDECODABLE"),
         ({"reference_id": "none", "image": piece(1)}, "REFERENCE_NOT_FOUND"),
         ({"product_id": "none", "image": piece(1)}, "REFERENCE_NOT_FOUND"),
-        ({"reference_id": "bottle", "image": piece(1), "catalog_id": "x"}, "CATALOG_NOT_FOUND"),
     ):
         error = await refused(service.Inspect(pb.InspectRequest(**fields), timeout=SECONDS))
         assert error.reason == reason, fields
 
 
-async def test_without_a_folder_of_spaces_nothing_is_inspected(tmp_path: Path) -> None:
-    async with serving(tmp_path, spaces="") as service:
-        asked = pb.InspectRequest(reference_id="bottle", image=piece(1))
-        assert (await refused(service.Inspect(asked))).reason == "FIT_UNAVAILABLE"
+async def test_without_an_embedder_references_are_listed_and_nothing_is_compared(
+    stores: Stores, tmp_path: Path
+) -> None:
+    async with seeing(stores, tmp_path) as shop:
+        assert not (await shop.stub.ListReferences(pb.ListReferencesRequest())).references
+        asked = pb.AddReferencePhotosRequest(reference_id="bottle", images=[piece(1)])
+        answer = await shop.stub.AddReferencePhotos(asked, timeout=SECONDS)
+        assert [from_status(each).reason for each in answer.statuses] == ["EMBEDDER_UNAVAILABLE"]

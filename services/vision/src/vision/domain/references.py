@@ -7,9 +7,9 @@ from typing import Annotated, Final
 
 from pydantic import Field, TypeAdapter
 
-from embedder.domain.inspection import PatchMemory
-from embedder.domain.reference_evaluation import ReferenceEvaluation
 from sightline_rules.ids import REFERENCE_ID
+from vision.domain.inspection import PatchMemory
+from vision.domain.reference_evaluation import ReferenceEvaluation
 
 MOST_REFERENCES: Final = 100
 """References of a catalog, at most."""
@@ -17,6 +17,8 @@ MOST_DRAFTS: Final = 8
 """Drafts of a catalog, at most."""
 PHOTO_ID: Final = 16
 """Hexadecimal digits of a photo's hash that a manifest has."""
+KEPT_SECONDS: Final = 86_400.0
+"""Seconds after its last photo for which a draft is kept."""
 MOST_VERSIONS: Final = 3
 """Versions of a reference; the oldest one that does not serve is deleted when another is fitted."""
 
@@ -44,9 +46,8 @@ class FittedReference:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceManifest:
-    """A fitted version of a reference: ``manifest.json`` in its folder."""
+    """A fitted version of a reference."""
 
-    catalog_id: str
     reference_id: Annotated[str, Field(pattern=f"^{REFERENCE_ID.pattern}$")]
     version: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     """Hash of the memory's arrays, the model and the product."""
@@ -60,8 +61,6 @@ class ReferenceManifest:
     file: Hash
     """SHA-256 of the memory's file."""
     size_bytes: Annotated[int, Field(ge=0)]
-    signature: str = ""
-    """Signature of the rest by an operator's key (servicekit.keys.keyring); empty: none."""
     photo_ids: tuple[str, ...] | None = None
     """First PHOTO_ID digits of the SHA-256 of each photo's file; None: fitted before they were
     stored."""
@@ -83,6 +82,22 @@ class ListedReference:
     manifest: ReferenceManifest | None = None
     """None: a draft."""
 
+    @classmethod
+    def of(cls, manifest: ReferenceManifest, state: ReferenceState) -> "ListedReference":
+        """Return a fitted version."""
+        made = manifest.photos, manifest.create_time
+        return cls(manifest.reference_id, state, *made, manifest)
+
+
+@dataclass(frozen=True, slots=True)
+class DraftPhoto:
+    """A photo of a draft."""
+
+    photo: str
+    """SHA-256 of the file that a caller sent."""
+    file: str
+    """Name of the stored picture."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReferenceProgress:
@@ -92,18 +107,3 @@ class ReferenceProgress:
     total: int
     fitted: ListedReference | None = None
     """The fitted version, in the last step."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServedReferences:
-    """Versions of a reference that serve and that did: ``state.json`` in its folder."""
-
-    serving: str = ""
-    product_id: str = ""
-    """Product of the serving version."""
-    promote_time: float = 0.0
-    """Time of the last promotion, in seconds since 1970."""
-    retired: tuple[str, ...] = ()
-
-
-SERVED: Final = TypeAdapter(ServedReferences)

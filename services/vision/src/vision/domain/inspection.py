@@ -12,8 +12,10 @@ exchangeable with them as they are with one another, at most the asked share of 
 called unlike.
 """
 
+import hashlib
+import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -21,11 +23,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from embedder.domain.fitted import Floats
-from embedder.domain.photos import Box, Pixels
+from sightline_rules.grids import smooth
+from sightline_rules.photo_areas import PhotoArea
+from vision.domain.objects import Floats
 
-BLOCKS: Final = ("stage_4", "stage_5")
-"""Feature maps that patches are described by, the finest first; strides of 8 and 16 pixels."""
+Pixels = npt.NDArray[np.uint8]
+
 FEWEST_PHOTOS: Final = 10
 MOST_PHOTOS: Final = 500
 FOLDS: Final = 8
@@ -70,6 +73,41 @@ class VerdictDoubt(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class GivenPhoto:
+    """A photo that a caller gives."""
+
+    image: bytes = b""
+    uri: str = ""
+    """Its address, if `image` is empty."""
+    of_shopper: bool = True
+    """Whether its limits are those of photos that are compared, not of those that are kept."""
+    priority: int = 0
+    """Number of sightline.common.v1.Priority."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPhoto:
+    """A photo as the model sees it, all of it in a padded square."""
+
+    pixels: Pixels
+    """uint8 RGB [side, side, 3]."""
+    ratio: float
+    """Width of the upright photo divided by its height."""
+
+
+@dataclass(frozen=True, slots=True)
+class PatchesSeen:
+    """Features of photos."""
+
+    patches: Floats
+    """[n, h, w, c]"""
+    heads: Floats
+    """[n, d] of unit length: what each photo shows as a whole."""
+    model: str
+    """The model, with the version of its file and preprocessing."""
+
+
+@dataclass(frozen=True, slots=True)
 class PatchMemory:
     """Memory of photos of good pieces."""
 
@@ -96,6 +134,13 @@ class PatchMemory:
         """Mean score of good photos, in which scores are stated."""
         return max(float(self.scores.mean()), TINY)
 
+    def version(self, model: str, product_id: str) -> str:
+        """Return the version of a reference with this memory: 16 hexadecimal digits."""
+        digest = hashlib.sha256(json.dumps([model, product_id]).encode())
+        for array in (self.basis, self.patches, self.means, self.deviations, self.scores):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:16]
+
     def map_of(self, features: Floats) -> Floats:
         """Return the standardised distances [..., h, w] of photos' patches, [..., h, w, c]."""
         return (nearest(features @ self.basis, self.patches) - self.means) / self.deviations
@@ -115,7 +160,7 @@ class PhotoScores:
 class AnomalousPart:
     """A rectangle of a photo that is unlike the good photos."""
 
-    box: Box
+    box: PhotoArea
     score: float
 
 
@@ -135,14 +180,6 @@ class PieceComparison:
     least_rate: float
     """Least false-alarm rate that the reference allows a verdict for."""
     parts: tuple[AnomalousPart, ...]
-
-
-def patches(maps: Mapping[str, Floats]) -> Floats:
-    """Return the features of each patch [n, h, w, c], means over 3 by 3 positions, in the grid of
-    the finest map. `maps`: float32 [n, channels, height, width] by block, with all of BLOCKS."""
-    found = [_smooth(maps[block].transpose(0, 2, 3, 1), (1, 1, 1)) for block in BLOCKS]
-    size = found[0].shape[1:3]
-    return np.concatenate([found[0], *(_enlarged(each, size) for each in found[1:])], axis=-1)
 
 
 def basis_of(features: Floats, seed: int = 0) -> Floats:
@@ -360,7 +397,7 @@ class _Places:
         mean = total / count
         variance = np.maximum(squares / count - mean**2, 0)
         means, variances = (
-            _smooth(each[None, ..., None], (1, 4, 6, 4, 1)) for each in (mean, variance)
+            smooth(each[None, ..., None], (1, 4, 6, 4, 1)) for each in (mean, variance)
         )
         deviations = np.sqrt(variances[0, ..., 0])
         deviations = deviations + LEAST_DEVIATION * deviations.mean() + TINY
@@ -370,35 +407,6 @@ class _Places:
         """Return the score of distances [h, w] by the other photos than one."""
         means, deviations = self.moments(without)
         return float(((distances - means) / deviations).max())
-
-
-def _smooth(maps: Floats, weights: Sequence[int]) -> Floats:
-    """Return weighted means over the neighbours of each position of [n, h, w, c], down and across;
-    the border is repeated."""
-    reach = len(weights) // 2
-    for axis in (1, 2):
-        pad = [(reach, reach) if each == axis else (0, 0) for each in range(4)]
-        padded, size = np.pad(maps, pad, mode="edge"), maps.shape[axis]
-        shifted = (
-            weight * np.take(padded, range(at, at + size), axis=axis)
-            for at, weight in enumerate(weights)
-        )
-        maps = sum(shifted, start=np.zeros(1, np.float32)) / np.float32(sum(weights))
-    return maps
-
-
-def _enlarged(maps: Floats, size: Sequence[int]) -> Floats:
-    """Return maps [n, h, w, c] in a finer grid, by linear interpolation."""
-    for axis, wanted in zip((1, 2), size, strict=True):
-        have = maps.shape[axis]
-        at = np.clip((np.arange(wanted) + 0.5) * have / wanted - 0.5, 0, have - 1)
-        low = np.minimum(at.astype(int), max(have - 2, 0))
-        share = (
-            (at - low).astype(np.float32).reshape([-1 if each == axis else 1 for each in range(4)])
-        )
-        high = np.minimum(low + 1, have - 1)
-        maps = np.take(maps, low, axis) * (1 - share) + np.take(maps, high, axis) * share
-    return maps
 
 
 def _binomial(count: int, probability: float) -> list[float]:
@@ -431,7 +439,7 @@ def _parts(scores: Floats, threshold: float, ratio: float) -> Iterator[Anomalous
             edge += around & left
             left -= around
         rows, columns = zip(*cells, strict=True)
-        square = Box(
+        square = PhotoArea(
             min(columns) / width,
             min(rows) / height,
             (max(columns) + 1) / width,
@@ -444,7 +452,7 @@ def _parts(scores: Floats, threshold: float, ratio: float) -> Iterator[Anomalous
             yield AnomalousPart(box, score)
 
 
-def in_photo(box: Box, ratio: float) -> Box | None:
+def in_photo(box: PhotoArea, ratio: float) -> PhotoArea | None:
     """Return the part of a photo that a box of its padded square covers; None: only padding.
     `ratio`: width of the photo divided by its height."""
     wide, high = min(ratio, 1.0), min(1 / ratio, 1.0)
@@ -452,7 +460,7 @@ def in_photo(box: Box, ratio: float) -> Box | None:
     def place(value: float, share: float) -> float:
         return min(max((value - (1 - share) / 2) / share, 0.0), 1.0)
 
-    sides = Box(
+    sides = PhotoArea(
         place(box.left, wide), place(box.top, high), place(box.right, wide), place(box.bottom, high)
     )
     return sides if sides.left < sides.right and sides.top < sides.bottom else None

@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedder.domain import inspection
-from embedder.domain.fitted import Floats, unit
-from embedder.domain.inspection import PatchMemory, PieceVerdict, VerdictDoubt
-from embedder.domain.photos import WHOLE, Box
+from sightline_rules.photo_areas import PhotoArea
+from vision.domain import inspection
+from vision.domain.inspection import PatchMemory, PieceVerdict, VerdictDoubt
+from vision.domain.objects import Floats
+
+WHOLE = PhotoArea(0.0, 0.0, 1.0, 1.0)
 
 SIDE, CHANNELS = 9, 12
 
@@ -143,22 +145,11 @@ def test_photos_of_two_things_fall_into_two_groups() -> None:
     rng = np.random.default_rng(0)
     one, other = rng.normal(size=(2, 50))
     mixed = np.stack([(one if at % 3 else other) + 0.05 * rng.normal(size=50) for at in range(30)])
-    vectors = unit(mixed.astype(np.float32))
+    vectors = (mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).astype(np.float32)
     assert inspection.groups(vectors) in {(10, 20), (20, 10)}
     assert inspection.groups(vectors[np.arange(30) % 3 > 0]) is None
     same = np.repeat(vectors[:1], 12, axis=0)
     assert inspection.groups(same) is None
-
-
-def test_patches_are_in_the_grid_of_the_finest_map() -> None:
-    fine = np.zeros((2, 3, 8, 8), np.float32)
-    fine[:, 1, 4, 4] = 9
-    coarse = np.arange(2 * 2 * 4 * 4, dtype=np.float32).reshape(2, 2, 4, 4)
-    found = inspection.patches({"stage_4": fine, "stage_5": coarse})
-    assert found.shape == (2, 8, 8, 5)
-    assert found[0, 3:6, 3:6, 1] == pytest.approx(1)
-    assert found[0, 2, 2, 1] == 0
-    assert found[..., 3].min() >= coarse[:, 0].min()
 
 
 def test_a_drawn_defect_changes_a_part_of_a_photo() -> None:
@@ -173,13 +164,13 @@ def test_a_drawn_defect_changes_a_part_of_a_photo() -> None:
     ("box", "ratio", "wanted"),
     [
         (WHOLE, 2.0, WHOLE),
-        (Box(0.2, 0.5, 0.4, 0.75), 2.0, Box(0.2, 0.5, 0.4, 1.0)),
-        (Box(0.2, 0.5, 0.4, 0.75), 0.5, Box(0.0, 0.5, 0.3, 0.75)),
-        (Box(0.1, 0.0, 0.4, 0.2), 2.0, None),
+        (PhotoArea(0.2, 0.5, 0.4, 0.75), 2.0, PhotoArea(0.2, 0.5, 0.4, 1.0)),
+        (PhotoArea(0.2, 0.5, 0.4, 0.75), 0.5, PhotoArea(0.0, 0.5, 0.3, 0.75)),
+        (PhotoArea(0.1, 0.0, 0.4, 0.2), 2.0, None),
     ],
 )
 def test_boxes_are_of_the_photo_without_its_padding(
-    box: Box, ratio: float, wanted: Box | None
+    box: PhotoArea, ratio: float, wanted: PhotoArea | None
 ) -> None:
     found = inspection.in_photo(box, ratio)
     if wanted is None:

@@ -1,6 +1,5 @@
 """Features of the patches of photos, by a backbone's maps."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -9,21 +8,24 @@ import numpy as np
 from embedder.domain import errors
 from embedder.domain.fitted import Floats, unit
 from embedder.domain.heat import HEAD
-from embedder.domain.inspection import BLOCKS, patches
 from embedder.domain.items import Priority
 from embedder.domain.models import Description, Inferred, version_of
+from embedder.domain.patches import BLOCKS, patches
 from embedder.domain.photos import Camera, PhotoView, Pixels, PreparedPhoto
 from embedder.domain.recipes import PhotoRecipe, PreprocessStep
 from embedder.domain.urgency import asking
 from embedder.ports import Inference, Intake, ModelsOnDemand
 from embedder.serving.priority import ModelQueues
 from servicekit.admission.fair_permits import Party
+from servicekit.rpc.requests import RequestInvalid
 from servicekit.telemetry import Stages
 
 SUFFIX: Final = "_positions"
 """Suffix of the model that returns a backbone's maps."""
 TOGETHER: Final = 2
 """Photos of one inference, at most: the maps of a photo have a MiB, and gRPC takes answers of 4."""
+MOST_PREPARED: Final = 8
+"""Photos that were prepared before, of one call, at most: their features have 5 MiB."""
 VIEWS: Final = {camera: PhotoView(camera=camera) for camera in Camera}
 
 
@@ -51,10 +53,6 @@ class PatchFeatures:
         self._described: Description | None = None
         """The model's description, cached while it is loaded."""
 
-    def check(self, photo: bytes, camera: Camera) -> None:
-        """Reject what is no photo. Raises PhotoUndecodable or PhotoTooLarge."""
-        self._intake.check(photo, camera)
-
     async def see(
         self, photo: bytes, camera: Camera, catalog: str, priority: Priority, stages: Stages
     ) -> PreparedPhoto:
@@ -64,16 +62,27 @@ class PatchFeatures:
         with asking(priority):
             return await self._intake.see(photo, _recipe(described), VIEWS[camera], stages, catalog)
 
+    async def prepared(self, data: bytes, priority: Priority) -> Pixels:
+        """Return 1 to MOST_PREPARED photos that were prepared before, from their bytes: uint8 RGB
+        [n, side, side, 3]. Raises RequestInvalid, and as Inference."""
+        side = _recipe(await self._known(priority)).side
+        count, rest = divmod(len(data), side * side * 3)
+        if rest or not 1 <= count <= MOST_PREPARED:
+            wanted = f"must be 1 to {MOST_PREPARED} photos of {side} by {side} pixels"
+            raise RequestInvalid.at("pixels", wanted)
+        return np.frombuffer(data, np.uint8).reshape(count, side, side, 3)
+
     async def compute(
-        self, photos: Sequence[Pixels], catalog: str, priority: Priority, stages: Stages
+        self, photos: Pixels, catalog: str, priority: Priority, stages: Stages
     ) -> PatchesSeen:
-        """Return the features of prepared photos. Raises as Inference, and QueueFull."""
+        """Return the features of prepared photos, uint8 RGB [n, side, side, 3]. Raises as
+        Inference, and QueueFull."""
         described = await self._known(priority)
         party, queue = Party.of(catalog), self._queues.of(self._model.model)
         found, heads = [], []
         size = min(described.max_batch, TOGETHER)
         for start in range(0, len(photos), size):
-            rows = np.stack(photos[start : start + size])
+            rows = photos[start : start + size]
             with asking(priority):
                 async with queue.turn(priority, party, stages, len(rows)):
                     with stages.measure("infer"):

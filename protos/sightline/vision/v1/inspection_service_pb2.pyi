@@ -121,8 +121,8 @@ class FitReferenceRequest(google.protobuf.message.Message):
 Global___FitReferenceRequest: typing_extensions.TypeAlias = FitReferenceRequest
 
 @typing.final
-class RunReferenceFitRequest(google.protobuf.message.Message):
-    """Request to fit the draft of a reference and to report the progress."""
+class StartReferenceFitRequest(google.protobuf.message.Message):
+    """Request to fit the draft of a reference in a job."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -133,11 +133,11 @@ class RunReferenceFitRequest(google.protobuf.message.Message):
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
-    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    """Id of the request, up to 128 characters; the same id returns the same job. If empty, the service generates one."""
     reference_id: builtins.str
-    """Name of the reference. Required."""
+    """Name of the reference: 1 to 64 lower-case letters, digits, "-" and "_", a letter or digit first. Required."""
     product_id: builtins.str
-    """Product that the pieces are, up to 128 characters. Empty: none."""
+    """Product that the pieces are, up to 128 characters: photos are inspected by its id too. Empty: none."""
     def __init__(
         self,
         *,
@@ -148,36 +148,7 @@ class RunReferenceFitRequest(google.protobuf.message.Message):
     ) -> None: ...
     def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "product_id", b"product_id", "reference_id", b"reference_id", "request_id", b"request_id"]) -> None: ...
 
-Global___RunReferenceFitRequest: typing_extensions.TypeAlias = RunReferenceFitRequest
-
-@typing.final
-class RunReferenceFitResponse(google.protobuf.message.Message):
-    """Progress of a fit."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    DONE_FIELD_NUMBER: builtins.int
-    TOTAL_FIELD_NUMBER: builtins.int
-    REFERENCE_FIELD_NUMBER: builtins.int
-    done: builtins.int
-    """Number of photos processed, those with a drawn defect included."""
-    total: builtins.int
-    """Number of photos to process."""
-    @property
-    def reference(self) -> Global___InspectionReference:
-        """The fitted version. Set in the last message only."""
-
-    def __init__(
-        self,
-        *,
-        done: builtins.int = ...,
-        total: builtins.int = ...,
-        reference: Global___InspectionReference | None = ...,
-    ) -> None: ...
-    def HasField(self, field_name: typing.Literal["reference", b"reference"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["done", b"done", "reference", b"reference", "total", b"total"]) -> None: ...
-
-Global___RunReferenceFitResponse: typing_extensions.TypeAlias = RunReferenceFitResponse
+Global___StartReferenceFitRequest: typing_extensions.TypeAlias = StartReferenceFitRequest
 
 @typing.final
 class InspectionReference(google.protobuf.message.Message):

@@ -7,21 +7,21 @@ from datetime import UTC, datetime
 
 import pytest
 
-from embedder.domain.inspection import AnomalousPart, PieceComparison, PieceVerdict, VerdictDoubt
-from embedder.domain.photos import Box
-from embedder.domain.reference_evaluation import (
+from sightline.vision.v1 import inspection_service_pb2 as pb
+from sightline_rules.photo_areas import PhotoArea
+from vision.domain.inspection import AnomalousPart, PieceComparison, PieceVerdict, VerdictDoubt
+from vision.domain.reference_evaluation import (
     ReferenceEvaluation,
     ReferenceFigures,
     ReferenceVerdict,
 )
-from embedder.domain.references import ListedReference, ReferenceManifest, ReferenceState
-from embedder.inspection.inspect_piece import InspectedPiece
-from embedder.servicer.inspection import _inspected, _reference
-from sightline.embedder.v1 import inspection_service_pb2 as pb
+from vision.domain.references import ListedReference, ReferenceManifest, ReferenceState
+from vision.inspection.inspect_piece import InspectedPiece
+from vision.servicer.inspection import _inspected, _reference
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 MANIFEST = ReferenceManifest(
-    *("shop", "cap", "0" * 16, "p1", 40, 1.5, "dino"), create_time=NOW, file="0" * 64, size_bytes=9
+    *("cap", "0" * 16, "p1", 40, 1.5, "dino"), create_time=NOW, file="0" * 64, size_bytes=9
 )
 
 
@@ -30,7 +30,7 @@ MANIFEST = ReferenceManifest(
 def test_a_comparison_is_answered_with_its_reference(
     verdict: PieceVerdict, doubt: VerdictDoubt | None
 ) -> None:
-    parts = (AnomalousPart(Box(0.25, 0, 1, 1), 2.5),)
+    parts = (AnomalousPart(PhotoArea(0.25, 0, 1, 1), 2.5),)
     compared = PieceComparison(verdict, doubt, 1.5, 2.0, None, None, 0.25, 0.125, parts)
     piece = InspectedPiece(compared, MANIFEST, 0.5, b"png")
     message = _inspected(piece)

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embedder.domain.inspection import PatchMemory, PhotoScores
-from embedder.domain.reference_evaluation import ComparedVersion, ReferenceVerdict, evaluate
+from vision.domain.inspection import PatchMemory, PhotoScores
+from vision.domain.reference_evaluation import ComparedVersion, ReferenceVerdict, evaluate
 
 ON = tuple(at % 20 for at in range(40))
 NONE = np.zeros((1, 1), np.float32)
