@@ -4,7 +4,7 @@
 # newer build of a tag.
 set -eu
 cd "${1:-$(dirname "$0")/..}"
-files="compose*.yaml .github/workflows/*.yaml services/*/Dockerfile agents/Dockerfile console/Dockerfile deploy/triton/Dockerfile deploy/triton/server/Dockerfile
+files="compose*.yaml .github/workflows/*.yaml Dockerfile deploy/triton/Dockerfile deploy/triton/server/Dockerfile
   deploy/k8s/components/*/*.yaml"
 base=deploy/k8s/base/images/kustomization.yaml
 # shellcheck disable=SC2086

@@ -101,15 +101,15 @@ image() { # name, Dockerfile, further arguments
 # Of a mirror or proxy in between, too.
 certificates="${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}"
 
-image gateway services/gateway/Dockerfile
-image embedder services/embedder/Dockerfile
-image retriever services/retriever/Dockerfile
-image ranker services/ranker/Dockerfile
-image vision services/vision/Dockerfile
-image all services/all/Dockerfile
-image agents agents/Dockerfile
-image console console/Dockerfile
-image ranker-train services/ranker/Dockerfile --target train
+image gateway Dockerfile --target gateway
+image embedder Dockerfile --target embedder
+image retriever Dockerfile --target retriever
+image ranker Dockerfile --target ranker
+image vision Dockerfile --target vision
+image all Dockerfile --target all
+image agents Dockerfile --target agents
+image console Dockerfile --target console
+image ranker-train Dockerfile --target ranker-train
 image models deploy/triton/Dockerfile
 image triton deploy/triton/server/Dockerfile
 

@@ -16,7 +16,7 @@ sbom() { # name, folder of the lock, package to omit with its exclusive dependen
 }
 
 sed -nE 's/^ +uv sync --locked --no-dev --no-editable --package sightline-([a-z]+)(.*)$/\1\2/p' \
-  services/*/Dockerfile agents/Dockerfile console/Dockerfile | while read -r service extras; do
+  Dockerfile | while read -r service extras; do
   image="$service"
   case "$extras" in *"--extra train"*) image="$service-train" ;; esac
   # shellcheck disable=SC2086

@@ -278,7 +278,7 @@ def test_what_is_named_exists(whole: dict[str, Any], services: dict[str, Any]) -
             assert re.fullmatch(r"[a-z-]+", source), f"{volume} is a folder of this machine"
             mounted.add(source)
         if "build" in service:
-            file = ROOT / service["build"]["dockerfile"]
+            file = ROOT / service["build"].get("dockerfile", "Dockerfile")
             assert service["build"]["context"] == "."
             stages = {stage.name for stage in dockerfiles.read(file)}
             assert service["build"].get("target", "build") in stages
@@ -393,10 +393,12 @@ def test_a_new_volume_belongs_to_the_user_that_writes_it(
     services: dict[str, Any], name: str
 ) -> None:
     """Check the owner: Docker gives a new volume that of the folder that it covers in the image."""
-    stages = dockerfiles.read(ROOT / services[name]["build"]["dockerfile"])
+    build = services[name]["build"]
+    stages = dockerfiles.read(ROOT / build.get("dockerfile", "Dockerfile"))
+    target = next((each for each in stages if each.name == build.get("target")), stages[-1])
     made = {
         folder
-        for stage in stages
+        for stage in dockerfiles.lineage(stages, target)
         for run in stage.runs()
         for command in run.split("&&")
         if "65532:65532" in command or "-o 65532 -g 65532" in command

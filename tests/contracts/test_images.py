@@ -22,20 +22,12 @@ from tests.contracts.settings import variables
 from tests.dockerfiles import ROOT, Stage, exec_form, ignored, lineage, read
 from tests.waiting import SECONDS
 
-FILES = {
-    "gateway": ROOT / "services/gateway/Dockerfile",
-    "embedder": ROOT / "services/embedder/Dockerfile",
-    "retriever": ROOT / "services/retriever/Dockerfile",
-    "ranker": ROOT / "services/ranker/Dockerfile",
-    "vision": ROOT / "services/vision/Dockerfile",
-    "all": ROOT / "services/all/Dockerfile",
-    "agents": ROOT / "agents/Dockerfile",
-    "console": ROOT / "console/Dockerfile",
-    "models": ROOT / "deploy/triton/Dockerfile",
-}
-SERVICES = [name for name in FILES if name not in ("agents", "console", "models")]
-LOCKED = [*SERVICES, "agents", "console"]
+OURS = ROOT / "Dockerfile"
+LOCKED = ["gateway", "embedder", "retriever", "ranker", "vision", "all", "agents", "console"]
 """Images with packages of the workspace's lock."""
+TRITON = ROOT / "deploy/triton/Dockerfile"
+FILES = {**dict.fromkeys(LOCKED, OURS), "ranker-train": OURS, "models": TRITON}
+SERVICES = LOCKED[:-2]
 FOUR = {"gateway": "8600 8680", "embedder": "8601", "retriever": "8602", "ranker": "8603"}
 PORTS = {**FOUR, "vision": "8605"}
 INSIDE = {**{name: [name] for name in PORTS}, "all": list(FOUR)}
@@ -44,21 +36,27 @@ MODULES = {**{name: name for name in PORTS}, "all": "sightline_all"}
 COMPILERS = re.compile(r"(?<!\S)(gcc|g\+\+|clang|build-essential|c?make|[a-z0-9]\S*-dev)(?!\S)")
 
 
-def finals(name: str) -> list[list[Stage]]:
-    """Return each stage that becomes an image, with the stages that it is built on."""
+def final(name: str) -> list[Stage]:
+    """Return the stage that becomes an image, with the stages that it is built on."""
     stages = read(FILES[name])
-    return [
-        lineage(stages, stage) for stage in stages if stage.all("ENTRYPOINT") or stage.all("CMD")
-    ]
+    named = [stage for stage in stages if stage.name == name]
+    return lineage(stages, named[0] if named else stages[-1])
+
+
+def builders(name: str) -> list[Stage]:
+    """Return the stages in which the packages of an image are installed."""
+    stages = read(FILES[name])
+    (build,) = [stage for stage in stages if stage.name == f"build-{name}"]
+    return lineage(stages, build)
 
 
 def images() -> list[tuple[str, str]]:
     """Return (name, image) of every image that a file starts from."""
     found = []
-    for name, path in FILES.items():
+    for path in (OURS, TRITON):
         stages = read(path)
         own = {stage.name for stage in stages if stage.name}
-        found += [(name, stage.base) for stage in stages if stage.base not in own]
+        found += [(path.parent.name, stage.base) for stage in stages if stage.base not in own]
     return found
 
 
@@ -75,38 +73,40 @@ def test_uv_is_the_one_that_make_installs() -> None:
     assert len({base for base in bases if base.startswith("python:3.11.")}) == 1
 
 
-def test_there_are_ten_images() -> None:
-    assert [len(finals(name)) for name in FILES] == [1, 1, 1, 2, 1, 1, 1, 1, 1]
+def test_every_stage_that_starts_something_is_an_image() -> None:
+    stages = [stage for path in {*FILES.values()} for stage in read(path)]
+    started = [stage for stage in stages if stage.all("ENTRYPOINT") or stage.all("CMD")]
+    assert len(started) == len(FILES)
+    assert {stage.name for stage in started} == {*FILES} - {"models"} | {""}
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_an_image_is_no_build_stage_and_runs_as_a_numbered_user(name: str) -> None:
-    for stages in finals(name):
-        assert "build" not in [stage.name for stage in stages]
-        assert any("--from=build" in copy for stage in stages for copy in stage.all("COPY"))
-        user = [user for stage in stages for user in stage.all("USER")][-1]
-        assert user == "65532:65532", "Kubernetes can't tell that a name is not root"
+    stages = final(name)
+    assert not any(stage.name.startswith(("build", "workspace")) for stage in stages)
+    assert any("--from=build" in copy for stage in stages for copy in stage.all("COPY"))
+    user = [user for stage in stages for user in stage.all("USER")][-1]
+    assert user == "65532:65532", "Kubernetes can't tell that a name is not root"
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_no_compiler_gets_into_an_image(name: str) -> None:
-    for stages in finals(name):
-        for command in (command for stage in stages for command in stage.runs()):
-            assert not COMPILERS.search(command), command
-            assert "uv " not in command
-            assert "pip" not in command
+    for command in (command for stage in final(name) for command in stage.runs()):
+        assert not COMPILERS.search(command), command
+        assert "uv " not in command
+        assert "pip" not in command
 
 
 def test_the_compiler_is_where_lightfm_is_built_and_builds_for_every_processor() -> None:
-    stages = read(FILES["ranker"])
-    builders = [stage for stage in stages if any(COMPILERS.search(run) for run in stage.runs())]
-    assert [stage.name for stage in builders] == ["build-train"]
-    assert builders[0].pairs("ENV")["LIGHTFM_NO_CFLAGS"] == "1"
+    compiling = [each for each in read(OURS) if any(COMPILERS.search(run) for run in each.runs())]
+    assert [stage.name for stage in compiling] == ["build-ranker-train"]
+    assert compiling[0].pairs("ENV")["LIGHTFM_NO_CFLAGS"] == "1"
 
 
 @pytest.mark.parametrize("name", LOCKED)
 def test_what_is_installed_is_what_the_lock_says(name: str) -> None:
-    syncs = [run for stage in read(FILES[name]) for run in stage.runs() if run.startswith("uv ")]
+    stages = builders(name)
+    syncs = [run for stage in stages for run in stage.runs() if run.startswith("uv ")]
     assert len(syncs) >= 2
     for command in syncs:
         words = command.split()
@@ -114,8 +114,8 @@ def test_what_is_installed_is_what_the_lock_says(name: str) -> None:
         assert {"--locked", "--no-dev"} <= set(words)
         assert words[words.index("--package") + 1] == f"sightline-{name}"
         assert "--no-editable" in words or "--no-install-workspace" in words
-    (build,) = [stage for stage in read(FILES[name]) if stage.name == "build"]
-    copied = [word for copy in build.all("COPY") for word in copy.split()[:-1]]
+    copies = [copy for stage in stages for copy in stage.all("COPY")]
+    copied = [word for copy in copies for word in copy.split()[:-1]]
     assert "uv.lock" in copied
     assert [word for word in copied if word.endswith("/src")] == sources(name)
 
@@ -131,7 +131,7 @@ def sources(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_an_image_starts_its_service_and_is_reachable(name: str) -> None:
-    stages = finals(name)[-1]
+    stages = final(name)
     assert exec_form(stages[-1], "ENTRYPOINT") == ["python", "-m", MODULES[name]]
     ports = " ".join(PORTS[each] for each in INSIDE[name])
     assert [port for stage in stages for port in stage.all("EXPOSE")] == [ports]
@@ -150,7 +150,7 @@ def test_an_image_starts_its_service_and_is_reachable(name: str) -> None:
 def test_an_image_of_a_command_starts_it_and_is_reachable(
     name: str, port: int, command: list[str]
 ) -> None:
-    (stages,) = finals(name)
+    stages = final(name)
     assert exec_form(stages[-1], "ENTRYPOINT") == ["python", "-m", f"sightline_{name}"]
     assert ([exec_form(stages[-1], "CMD")] if command else stages[-1].all("CMD")) == (
         [command] if command else []
@@ -179,25 +179,24 @@ def test_grpc_knows_what_it_has_to_do_without(known: bool) -> None:
 
 
 def test_the_image_for_training_is_the_worker() -> None:
-    train = next(stages[-1] for stages in finals("ranker") if stages[-1].name == "train")
-    assert exec_form(train, "ENTRYPOINT") == ["python", "-m", "ranker.worker"]
+    assert exec_form(final("ranker-train")[-1], "ENTRYPOINT") == ["python", "-m", "ranker.worker"]
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_images_say_what_they_are(name: str) -> None:
-    for stages in finals(name):
-        labels = {k: v for stage in stages for k, v in stage.pairs("LABEL").items()}
-        named = {key.removeprefix("org.opencontainers.image.") for key in labels}
-        assert named == {"title", "description", "licenses", "version", "revision"}
-        assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    labels = {k: v for stage in final(name) for k, v in stage.pairs("LABEL").items()}
+    named = {key.removeprefix("org.opencontainers.image.") for key in labels}
+    assert named == {"title", "description", "licenses", "version", "revision"}
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
     if name in LOCKED:
-        project = tomllib.loads((FILES[name].parent / "pyproject.toml").read_text())["project"]
+        folder = ROOT / "services" / name if name in SERVICES else ROOT / name
+        project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
         assert labels["org.opencontainers.image.description"] == project["description"]
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_no_secret_is_built_in(name: str) -> None:
-    for stage in read(FILES[name]):
+@pytest.mark.parametrize("path", {*FILES.values()})
+def test_no_secret_is_built_in(path: Path) -> None:
+    for stage in read(path):
         for key in {**stage.pairs("ENV"), **dict.fromkeys(stage.all("ARG"), "")}:
             assert not re.search(r"PASSWORD|TOKEN|SECRET|_KEY|DATABASE_URL", key.upper()), key
 
@@ -248,10 +247,13 @@ def printed(*names: str, **environment: str) -> list[list[str]]:
 def test_make_images_builds_every_image() -> None:
     commands = printed()
     assert [words[:3] for words in commands] == [["docker", "buildx", "build"]] * 11
-    built = [(words[words.index("--file") + 1], "train" in words) for words in commands]
-    wanted = [(str(path.relative_to(ROOT)), False) for path in FILES.values()]
-    wanted += [("services/ranker/Dockerfile", True), ("deploy/triton/server/Dockerfile", False)]
-    assert sorted(built) == sorted(wanted)
+    built = [words[words.index("--file") + 1] for words in commands]
+    assert built == ["Dockerfile"] * 9 + [
+        "deploy/triton/Dockerfile",
+        "deploy/triton/server/Dockerfile",
+    ]
+    targets = [words[words.index("--target") + 1] for words in commands[:9]]
+    assert targets == [*LOCKED, "ranker-train"]
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert all(words[words.index("--tag") + 1].endswith(f":{version}") for words in commands)
     assert all("--load" in words and "--push" not in words for words in commands)
@@ -293,9 +295,10 @@ def test_bases_can_be_replaced_by_a_mirrors() -> None:
     (words,) = printed("gateway", PYTHON_IMAGE="mirror.example/python:3.11")
     assert "PYTHON_IMAGE=mirror.example/python:3.11" in words
     assert not any(word.startswith("UV_IMAGE=") for word in words), "its default stays"
-    for name, path in FILES.items():
-        named = re.findall(r"^FROM (?!build|runtime)(\S+)", path.read_text(), re.MULTILINE)
-        assert all(re.fullmatch(r"\$\{[A-Z]+_IMAGE\}", base) for base in named), name
+    for path in (OURS, TRITON):
+        stages = {stage.name for stage in read(path)}
+        bases = {*re.findall(r"^FROM (\S+)", path.read_text(), re.MULTILINE)} - stages
+        assert all(re.fullmatch(r"\$\{[A-Z]+_IMAGE\}", base) for base in bases), path
 
 
 def test_without_a_registry_every_base_and_the_stores_are_made_here() -> None:

@@ -193,8 +193,7 @@ def test_the_demo_in_a_cluster_builds_applies_loads_asks_and_leaves_nothing(
     calls = "\n".join(machine.called())
     order = [
         "kind create cluster --name sightline",
-        "docker buildx build --file services/gateway/Dockerfile "
-        f"--tag localhost:5001/sightline/gateway:{VERSION}",
+        f"docker buildx build --file Dockerfile --tag localhost:5001/sightline/gateway:{VERSION}",
         "docker buildx build --file deploy/triton/server/Dockerfile",
         "apply --kustomize deploy/k8s/overlays/small",
         "create --filename -",

@@ -213,7 +213,7 @@ def base_of() -> str:
     local = "localhost/sightline-base/python"
     if podman("image", "exists", local, check=False) == "" and _exists(local):
         return local
-    text = (ROOT / "services/gateway/Dockerfile").read_text()
+    text = (ROOT / "Dockerfile").read_text()
     (named,) = re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", text, re.MULTILINE)
     return f"docker.io/library/{named}"
 

@@ -110,16 +110,16 @@ class Alone:
 def alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Alone:
     """Return a service as its image contains it."""
     service: str = request.param
-    return installed(service, "build", tmp_path_factory.mktemp(service))
+    return installed(service, tmp_path_factory.mktemp(service))
 
 
-def installed(service: str, stage: str, at: Path, file: Path | None = None) -> Alone:
-    stages = dockerfiles.read(file or ROOT / "services" / service / "Dockerfile")
-    target = next(each for each in stages if each.name == stage)
+def installed(image: str, at: Path) -> Alone:
+    stages = dockerfiles.read(ROOT / "Dockerfile")
+    target = next(each for each in stages if each.name == f"build-{image}")
     for each in dockerfiles.lineage(stages, target):
         app = dockerfiles.build(each, at, UV, {**each.pairs("ENV"), **QUICK})
     compiled(app)
-    return Alone(service, app / "bin" / "python")
+    return Alone(image, app / "bin" / "python")
 
 
 def compiled(app: Path) -> None:
@@ -201,7 +201,7 @@ def started(alone: Alone, at: Path) -> Iterator[tuple[subprocess.Popen[bytes], i
 
 
 def test_the_image_for_training_has_lightfm_and_it_works(tmp_path: Path) -> None:
-    trainer = installed("ranker", "build-train", tmp_path)
+    trainer = installed("ranker-train", tmp_path)
     wanted = OWN["ranker"] | {"lightfm", "optuna", "pyarrow", "scipy"}
     assert trainer.importable(VENDORS) == wanted
     script = "import lightfm, ranker.train, ranker.worker; lightfm.LightFM(no_components=2)"
@@ -227,7 +227,7 @@ def test_the_image_of_the_models_holds_the_graphs_that_the_configurations_name(
 def test_the_image_for_agents_has_the_client_alone_serves_and_ends_on_a_signal(
     tmp_path: Path,
 ) -> None:
-    agents = installed("agents", "build", tmp_path / "app", ROOT / "agents/Dockerfile")
+    agents = installed("agents", tmp_path / "app")
     assert agents.importable((*VENDORS, *APART, *NOT_SHIPPED)) == {"sightline_client"}
     port, metrics = free_port(), free_port()
     environment = {
