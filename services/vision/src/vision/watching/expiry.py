@@ -17,9 +17,9 @@ GRACE_SECONDS = 2 * 3_600.0
 its bytes are stored before the transaction that names them, and an object of a bucket that is not
 an hour old isn't written again."""
 
-UNNAMED_SECONDS = 86_400.0
+UNNAMED_SECONDS = 7 * 86_400.0
 """Age of a photo's bytes from which it is deleted if nothing names it: longer than any call or job
-takes from storing a photo to naming it."""
+takes from storing a photo to naming it, and than a record that was replaced stays unnoticed."""
 SHELVES = 256
 
 EXPIRED = Counter("sightline_watch_photos_expired_total", "Photos of watches that were deleted.")
