@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import pytest
 
+from servicekit.artefacts.content_store import ContentStore
 from servicekit.catalogs.known import (
     CatalogList,
     CatalogNotFound,
@@ -14,6 +18,7 @@ from servicekit.catalogs.known import (
 )
 from servicekit.errors import Unavailable
 from servicekit.sql.database import Database
+from sightline_rules.photos import image_id
 from tests.fakes.clock import Clock
 from tests.fakes.watch_alerts import raise_alert
 from tests.unit.vision.watching.test_frames import FakeFramePhotos
@@ -23,6 +28,7 @@ from vision.domain.webhooks import Webhook, WebhookSecret
 from vision.record import Record, metadata
 from vision.record.tables import watch_alerts
 from vision.record.watch_rows import NAMING
+from vision.watching.expiry import UNNAMED_SECONDS, collect
 from vision.workers.tidying import Tidying
 
 WATCH = Watch("shelf", rules=(WatchRule("dark", FaultCondition(Fault.BLACK)),))
@@ -194,6 +200,18 @@ async def test_terms_end_and_unnamed_photos_go_in_catalogs_that_are_not_in_use_t
     await due.step()
     assert {name[0] for _, name in files.stored} == {"a", "d"}
     assert len(files.stored) == 6
+
+
+async def test_a_photo_that_nothing_names_goes_by_the_age_of_its_bytes(
+    db: Database, tmp_path: Path
+) -> None:
+    record, files, now = Record(db), ContentStore(str(tmp_path)), time.time()
+    name = image_id(b"photo")
+    await files.put("default", name, b"photo")
+    for seconds, left in ((-60, [name]), (60, [])):
+        await collect("default", record, files, now + UNNAMED_SECONDS + seconds)
+        assert await files.names("default", int(name[:2], 16)) == left
+    files.close()
 
 
 def test_every_table_that_names_photos_keeps_them() -> None:
