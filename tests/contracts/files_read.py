@@ -344,6 +344,7 @@ NO_FILES = {
     "sightline_client.cli.commands.loading": "a table, by sightline_client.files",
     "sightline_client.cli.show.page": "bytes",
     "sightline_client.cli.work.importing": "a table, by sightline_client.files",
+    "sightline_client.files.sheet_reading": "a part of a table, by files.workbook",
     "sightline_client.files.workbook_parts": "a part of a table, by files.workbook",
     "sightline_client.files.seen": "a database of its own, in memory",
     "sightline_console.screens.product_files": "rejected rows, which it wrote",
