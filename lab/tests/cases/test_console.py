@@ -19,7 +19,7 @@ def test_every_screen_of_the_menu_is_measured() -> None:
 
 def test_each_screen_has_a_goal_and_one_that_was_no_page_is_not_measured() -> None:
     found = {name: ScreenFigures([10.0] * 199 + [900.0], [5.0] * 200) for name in SCREENS}
-    found["Why"].pages = [400.0] * 100
+    found["Why"].pages = [400.0] * 200
     found["Health"].wrong = 503
     result = console.result(found, SomePictured("default", 7, 2))
     verdicts = {goal.name.partition(":")[0]: goal.verdict for goal in result.goals}
