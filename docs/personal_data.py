@@ -25,8 +25,8 @@ persons, they store the names of calling keys in the
 audit log, people in photos of products unless their faces are
 [blurred or refused](operate/photos.md#faces), and people in photos of cameras that a rule or an
 alert of a [watch](integrate/watch.md#not-for-people) keeps, whose faces are blurred. Photos of good
-pieces for [inspections](integrate/inspect.md) are kept as they are until they are fitted, for a day
-at most. Metadata of photos is not stored.
+pieces for [inspections](integrate/inspect.md) are kept as they are until a day after they were
+fitted, or two days after the last of them was added. Metadata of photos is not stored.
 
 ## Consent
 

@@ -8,7 +8,7 @@ a client on the same machine; photos, styles and scripts are other requests.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -16,12 +16,13 @@ import httpx
 
 from bench.cases.monolith import cases
 from bench.cases.monolith.filled import FilledFacts, filled
-from bench.cases.sizes import DIMENSION, MANY, CatalogSize
+from bench.cases.monolith.made import MadeCatalog
 from bench.harness.model import BenchResult, BenchTable, Goal
 from bench.harness.statistics import percentile
 from examples.wines.local import own
 from local_suite.programs import console
 from local_suite.suite import Suite
+from retriever.domain.product import ProductContent
 from sightline_client import SightlineClient
 
 Say: TypeAlias = Callable[[str], None]
@@ -34,7 +35,30 @@ MEASURED_SECONDS = 240.0
 """Seconds after which no further pages are opened: fewer pages have wider intervals."""
 WARM = 10
 SHARE, MOST_MS = 0.95, 300.0
-SMALL, SMALL_CROWD = 2_000, 50
+MANY, SMALL, DIMENSION = 100_000, 2_000, 80
+"""Products, and dimensions of the vectors of their photos."""
+CROWD, SMALL_CROWD = 200, 50
+PICTURED = 5
+"""One in this many products has a photo: filling the index takes longest."""
+
+
+@dataclass(frozen=True)
+class SomePictured(MadeCatalog):
+    """A catalog of which the first products alone have a photo."""
+
+    @property
+    def photo_count(self) -> int:
+        """Number of photos in the index."""
+        return self.count // PICTURED
+
+    def pictured(self, number: int) -> int:
+        """Return the number of the product whose photo is shown; -1: none is."""
+        return number if number < self.photo_count else -1
+
+    def content(self, number: int) -> ProductContent:
+        """Return a product's content without its vector."""
+        made = super().content(number)
+        return made if self.pictured(number) == number else replace(made, image_ids=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +107,23 @@ class ScreenFigures:
 
 
 def run(say: Say) -> BenchResult:
-    """Measure 100,000 products, which the bench `sizes` fills too."""
-    return _measured(CatalogSize(MANY, "lite"), PAGES, "large", say)
+    """Measure 100,000 products."""
+    return _measured(MANY, CROWD, PAGES, "console", say)
 
 
 def sample(say: Say) -> BenchResult:
     """Measure 2,000 products, quickly. The intervals are wide."""
-    return _measured(CatalogSize(SMALL, "lite", SMALL_CROWD), FEW_PAGES, "small", say)
+    return _measured(SMALL, SMALL_CROWD, FEW_PAGES, "console-small", say)
 
 
-def _measured(size: CatalogSize, pages: int, name: str, say: Say) -> BenchResult:
-    filling = cases.filling(name, [size.made()], size.crowd, size.engine)
-    with filled(filling, say) as (suite, facts):
+def _measured(count: int, crowd: int, pages: int, name: str, say: Say) -> BenchResult:
+    made = SomePictured("default", count, DIMENSION)
+    with filled(cases.filling(name, [made], crowd), say) as (suite, facts):
         gateway = suite.addresses()["gateway"]
         program = console(int(gateway.rpartition(":")[2]), "default")
         with own(lambda data: Suite(data, [program], report=lambda _: None)):
             address = f"http://127.0.0.1:{program.ports['page']}"
-            return result(asyncio.run(_opened(address, gateway, facts, pages, say)), size.name)
+            return result(asyncio.run(_opened(address, gateway, facts, pages, say)), made)
 
 
 async def _opened(
@@ -146,14 +170,14 @@ async def _reference(browser: httpx.AsyncClient, who: str) -> str:
     return sent.headers["location"].rpartition("of=")[2]
 
 
-def result(found: Mapping[str, ScreenFigures], catalog: str) -> BenchResult:
+def result(found: Mapping[str, ScreenFigures], made: MadeCatalog) -> BenchResult:
     """Return the table and a goal for each screen."""
     rows = [
         (name, *(percentile(each, SHARE).shown(0) for each in (one.pages, one.calls)))
         for name, one in found.items()
     ]
     table = BenchTable(
-        f"Pages of the console, {catalog}, {DIMENSION} dimensions",
+        f"Pages of the console, {made.count:,} products, {made.photo_count:,} with a photo",
         ("screen", "page, p95 ms", "its call, p95 ms"),
         tuple(rows),
         f"One browser on the same machine, {min(len(one.pages) for one in found.values())} pages of"

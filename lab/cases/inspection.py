@@ -533,7 +533,7 @@ def _costs(times: RoundFigures) -> BenchTable:
             )
             for name in (EMBED, INSPECT)
         ),
-        "Photos of 0.3 megapixels; embedder and Triton together. Medians with their 95% intervals.",
+        "Photos of 0.3 megapixels; all processes together. Medians with their 95% intervals.",
         section=None,
     )
 

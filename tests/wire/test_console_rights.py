@@ -250,6 +250,24 @@ async def test_each_change_is_made_by_its_roles_alone(console: Console, screen: 
     assert {act: sorted(roles) for act, roles in permitted.items()} == wanted
 
 
+async def test_a_merchandiser_arranges_a_shelf_and_names_no_shopper(console: Console) -> None:
+    told = "a key with the role read"
+    ann = {"kind": "user", "shopper": "ann"}
+    async with signed_in(console, Role.MERCHANDISE) as user:
+        shelf = await user.open(AT["Shelf"])
+        assert "No products match." in shelf.text, "the empty catalog is asked"
+        assert told not in shelf.text
+        named = await user.follow("/shelf", {"act": "show", "scene": "home", **ann})
+        assert told in named.text
+        assert 'id="shopper-says" class="wrong"' in named.text
+        group = {"scene": "home", "shoppers": "ann ben", "kind": "user"}
+        pairs = await user.follow("/shelf/compare", group)
+        assert pairs.text.count(told) == 2, "a visitor is answered"
+    async with signed_in(console, "all") as user:
+        named = await user.follow("/shelf", {"act": "show", "scene": "home", **ann})
+        assert told not in named.text
+
+
 async def test_every_form_is_a_change_of_the_table_or_asks_only(console: Console) -> None:
     known = {*ASKS, *(act for acts in MAY.values() for act in acts)}
     found = set[str]()

@@ -15,6 +15,8 @@ from embedder.domain.items import Priority
 from embedder.domain.photos import Camera
 from embedder.embedding.patch_features import PatchFeatures
 from embedder.servicer.embedding import EmbeddingServicer
+from servicekit.admission import costs
+from servicekit.admission.costs import Cost
 from servicekit.config import ServerSettings
 from servicekit.errors import InvalidArgument, ServiceError
 from servicekit.rpc import server
@@ -86,6 +88,14 @@ async def test_prepared_photos_are_described_as_when_they_were_sent(
         _, one = await patches.describe("default", photo, Stages())
         assert np.array_equal(found.patches[place], one.patches[0])
     assert len(found.heads) == TOGETHER + 2
+
+
+async def test_the_embedders_processor_time_counts_for_the_call(patches: EmbedderPatches) -> None:
+    cost = Cost()
+    given = costs.current.set(cost)
+    await patches.describe("default", GivenPhoto(piece(5)), Stages())
+    costs.current.reset(given)
+    assert cost.seconds > 0
 
 
 async def test_a_photo_is_fetched_by_the_embedder(patches: EmbedderPatches) -> None:

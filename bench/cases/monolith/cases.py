@@ -186,7 +186,7 @@ def filling(
     first = catalogs[0]
 
     def fill(suite: Suite, say: Say) -> FilledFacts:
-        photos = {made.catalog: made.count for made in catalogs if not made.text_version}
+        photos = {made.catalog: made.photo_count for made in catalogs if not made.text_version}
         since, users = time.monotonic(), list[str]()
         wait(suite, photos)
         say(f"{name}: found {time.monotonic() - since:.0f} s after the start")

@@ -91,6 +91,11 @@ class MadeCatalog:
     text_version: str = ""
     """Version of the text space. If set, the catalog has these vectors, and no photos."""
 
+    @property
+    def photo_count(self) -> int:
+        """Number of photos in the index."""
+        return self.count
+
     def content(self, number: int) -> ProductContent:
         """Return a product's content without its vector."""
         draw = random.Random(f"{SEED}/{self.place(number)}")

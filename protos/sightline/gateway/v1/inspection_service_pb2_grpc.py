@@ -29,7 +29,8 @@ if _version_not_supported:
 class InspectionServiceStub(object):
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
     that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
-    new photo with it. The photos of a reference are deleted when it is fitted, or a day after the last of them was added.
+    new photo with it. The photos of a reference are used no more once it is fitted, or a day after the last of them
+    was added, and deleted within a day from then.
     The optional service of cameras, vision, has these calls: without it they fail with VISION_ABSENT.
     """
 
@@ -79,7 +80,8 @@ class InspectionServiceStub(object):
 class InspectionServiceServicer(object):
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
     that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
-    new photo with it. The photos of a reference are deleted when it is fitted, or a day after the last of them was added.
+    new photo with it. The photos of a reference are used no more once it is fitted, or a day after the last of them
+    was added, and deleted within a day from then.
     The optional service of cameras, vision, has these calls: without it they fail with VISION_ABSENT.
     """
 
@@ -194,7 +196,8 @@ def add_InspectionServiceServicer_to_server(servicer, server):
 class InspectionService(object):
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
     that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
-    new photo with it. The photos of a reference are deleted when it is fitted, or a day after the last of them was added.
+    new photo with it. The photos of a reference are used no more once it is fitted, or a day after the last of them
+    was added, and deleted within a day from then.
     The optional service of cameras, vision, has these calls: without it they fail with VISION_ABSENT.
     """
 

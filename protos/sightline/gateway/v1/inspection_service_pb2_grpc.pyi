@@ -141,7 +141,8 @@ _InspectionServiceDeleteReferenceType = typing_extensions.TypeVar(
 class InspectionServiceStub(typing.Generic[_InspectionServiceInspectType, _InspectionServiceAddReferencePhotosType, _InspectionServiceStartReferenceFitType, _InspectionServiceFitReferenceType, _InspectionServiceListReferencesType, _InspectionServicePromoteReferenceType, _InspectionServiceDeleteReferenceType]):
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
     that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
-    new photo with it. The photos of a reference are deleted when it is fitted, or a day after the last of them was added.
+    new photo with it. The photos of a reference are used no more once it is fitted, or a day after the last of them
+    was added, and deleted within a day from then.
     The optional service of cameras, vision, has these calls: without it they fail with VISION_ABSENT.
     """
 
@@ -282,7 +283,8 @@ InspectionServiceAsyncStub: typing_extensions.TypeAlias = InspectionServiceStub[
 class InspectionServiceServicer(metaclass=abc.ABCMeta):
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
     that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
-    new photo with it. The photos of a reference are deleted when it is fitted, or a day after the last of them was added.
+    new photo with it. The photos of a reference are used no more once it is fitted, or a day after the last of them
+    was added, and deleted within a day from then.
     The optional service of cameras, vision, has these calls: without it they fail with VISION_ABSENT.
     """
 

@@ -278,6 +278,22 @@ async def test_photos_that_teach_nothing_end_the_job_with_the_embedders_reason(
     assert (await jobs.get(job.id)).error_reason == "FIT_INVALID"
 
 
+async def test_a_fit_of_a_reference_of_an_earlier_release_ends_and_says_what_to_do(
+    db: Database,
+) -> None:
+    jobs = job_queue(db)
+    left = await jobs.create("fit_reference", "default", {"reference_id": "r", "product_id": ""})
+
+    async def ended() -> bool:
+        return (await jobs.get(left.id)).state is JobState.FAILED
+
+    async with Bench(db).working():
+        await until(ended)
+    found = await jobs.get(left.id)
+    assert found.error_reason == "FIT_UNAVAILABLE"
+    assert "start the fit again" in found.error_message
+
+
 # On the wire
 
 

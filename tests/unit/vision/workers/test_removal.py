@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from servicekit.artefacts.content_store import ContentStore
 from servicekit.catalogs.known import (
     CatalogList,
     CatalogNotFound,
@@ -16,6 +19,7 @@ from servicekit.catalogs.known import (
 )
 from servicekit.errors import Unavailable
 from servicekit.sql.database import Database
+from sightline_rules.photos import image_id
 from tests.fakes.clock import Clock
 from tests.fakes.watch_alerts import raise_alert
 from tests.unit.vision.record.test_references import MADE
@@ -29,6 +33,7 @@ from vision.inspection.fits import ReferencePlan
 from vision.record import Record, metadata
 from vision.record.stored_files import NAMING
 from vision.record.tables import watch_alerts
+from vision.watching.expiry import UNNAMED_SECONDS, collect
 from vision.wiring import job_queue
 from vision.workers.tidying import Tidying
 
@@ -224,3 +229,15 @@ async def test_drafts_are_deleted_after_a_day(
     clock.now += 86_400_000_001
     await due.step()
     assert await record.draft("default", "r") == {}
+
+
+async def test_a_photo_that_nothing_names_goes_by_the_age_of_its_bytes(
+    db: Database, tmp_path: Path
+) -> None:
+    record, files, now = Record(db), ContentStore(str(tmp_path)), time.time()
+    name = image_id(b"photo")
+    await files.put("default", name, b"photo")
+    for seconds, left in ((-60, [name]), (60, [])):
+        await collect("default", record, files, now + UNNAMED_SECONDS + seconds)
+        assert await files.names("default", int(name[:2], 16)) == left
+    files.close()
