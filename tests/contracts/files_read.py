@@ -289,7 +289,6 @@ ROWS = {
         "unit/client/test_cli_import.py::test_bad_rows_are_reported_by_number_and_kept_to_be_fixed",
     ),
     "sightline_client.files.shelf_plans": Row("a plan of a shelf", Does.REFUSED, COMMANDS),
-    "sightline_client.files.sheet_reading": Row("a table", Does.REFUSED, TABLES),
     "sightline_client.files.tables": Row(
         "words and names, of its package",
         Does.SHIPPED,

@@ -11,6 +11,7 @@ from servicekit.sql.database import Database
 from tests.fakes.clock import Clock
 from tests.stores import each_engine
 from vision.domain.errors import EtagMismatch, WatchesFull, WatchExists, WatchNotFound
+from vision.domain.references import DraftPhoto
 from vision.domain.watch_state import WatchProgress, WatchState
 from vision.domain.watches import (
     MOST_WATCHES,
@@ -149,6 +150,17 @@ async def test_photos_go_when_their_term_ends(record: Record, clock: Clock) -> N
     clock.now += 100
     assert await record.drop_expired_photos("default", clock.now, 9) == (1, [B])
     assert await record.watch_photo("default", B) is None
+
+
+async def test_a_file_that_a_reference_names_too_stays_when_a_watch_goes(
+    record: Record, clock: Clock
+) -> None:
+    photos = [WatchPhoto(each, "image/jpeg", 4, 3) for each in (A, B)]
+    await record.create_watch("default", SHELF, photos)
+    await record.add_photo("default", "bottle", DraftPhoto("f" * 64, B))
+    await record.delete_watch("default", "shelf")
+    clock.now += 1
+    assert await record.drop_expired_photos("default", clock.now, 9) == (2, [A])
 
 
 async def test_old_alerts_are_dropped(record: Record, clock: Clock) -> None:
