@@ -177,7 +177,7 @@ async def test_freshness_says_what_to_do(web: Browser, gateway: FakeGateway) -> 
     assert "index: up to date" in section((await web.open("/health")).text, "Freshness")
     gateway.status.freshness.CopyFrom(answer_pb2.IndexFreshness(index_lag=Duration(seconds=90)))
     told = section((await web.open("/health")).text, "Freshness")
-    assert '<p class="loss">index: 90.0 s behind the catalog' in told
+    assert '<p class="loss"><bdi>index: 90.0 s behind the catalog' in told
     assert "<code>sightline products status --wait</code>" in told
 
 

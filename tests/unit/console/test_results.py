@@ -134,7 +134,7 @@ async def test_an_experiment_begins_with_its_verdict_and_has_a_plot(
     gateway.experiments = experiments.ListExperimentsResponse(experiments=[ORDER])
     gateway.experiment_report = experiment_report(VERDICT.VERDICT_BETTER)
     page = (await web.open("/results")).text
-    verdict = '<p class="strong">b is better than control: click_rate changes by +0.0500'
+    verdict = '<p class="strong"><bdi>b is better than control: click_rate changes by +0.0500'
     assert verdict in page
     assert '<div class="row better">' in page
     assert "+0.0500 [+0.0100, +0.0900]" in page
