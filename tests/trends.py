@@ -21,23 +21,6 @@ import grimp
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("services", "kit", "rules", "core", "client/src", "agents/src", "console/src")
 """Folders of the code that users install."""
-PACKAGES = {
-    "protos": "protos",
-    "rules": "rules",
-    "core": "core",
-    "kit": "kit",
-    "gateway": "services/gateway",
-    "embedder": "services/embedder",
-    "retriever": "services/retriever",
-    "ranker": "services/ranker",
-    "client": "client",
-    "deploy": "deploy",
-    "bench": "bench",
-    "lab": "lab",
-    "docs": "docs",
-    "examples": "examples",
-    "tests": "tests",
-}
 VALUES = tomllib.loads((ROOT / "client/generator/values.toml").read_text())
 MADE_VALUES = "|".join(["exports", "products", *(name for name in VALUES if "doc" in VALUES[name])])
 GENERATED = re.compile(
@@ -110,10 +93,14 @@ def body_lines(function: ast.FunctionDef) -> int:
     return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
 
 
-def python_lines(place: str) -> int:
-    """Return the lines of all hand-written Python files below a folder."""
-    files = (ROOT / name for name in tracked(place) if name.endswith(".py"))
-    return sum(len(path.read_text("utf-8").splitlines()) for path in files)
+def python_lines() -> Counter[str]:
+    """Return the lines of hand-written Python of each service and top-level folder."""
+    found = Counter[str]()
+    for name in tracked("*.py"):
+        house, _, rest = name.partition("/")
+        package = rest.partition("/")[0] if house == "services" else house
+        found[package] += len((ROOT / name).read_text("utf-8").splitlines())
+    return found
 
 
 def total_lines() -> dict[str, int]:
@@ -235,8 +222,7 @@ def show(title: str, rows: Iterable[object]) -> None:
 
 def report() -> None:
     """Print all trends of the working tree."""
-    sizes = {name: python_lines(place) for name, place in PACKAGES.items()}
-    shown = [f"{lines:>7,} {name}" for name, lines in sizes.items()]
+    shown = [f"{lines:>7,} {name}" for name, lines in python_lines().most_common()]
     show("Lines of Python by package, without generated code", shown)
     show("Words of pages", (f"{count:>7,} {kind}" for kind, count in words().items()))
     totals = [f"{lines:>7,} {name}" for name, lines in total_lines().items()]
