@@ -295,9 +295,14 @@ async def test_a_merchandiser_steers_their_catalogs_under_their_name(
 
 def test_a_merchandiser_reads_and_changes_nothing_else() -> None:
     permitted = {each for each in NAMES if Role.MERCHANDISE in rule(each).roles}
-    assert {each.removeprefix("sightline.gateway.v1.AdminService/") for each in permitted} == {
-        *("ListScenes", "GetScene", "CheckScene", "DiffScene", "GetSynonyms", "SetSynonyms"),
-        *("ListSceneDocuments", "GetSceneDocument", "WriteSceneDraft", "PublishScene"),
-        *("CancelPlannedScene", "DeleteSceneDocument"),
+    assert {each.removeprefix("sightline.gateway.v1.") for each in permitted} == {
+        *(f"AdminService/{name}Scene" for name in ("Get", "Check", "Diff", "Publish")),
+        *(f"AdminService/{name}SceneDocument" for name in ("Get", "Delete")),
+        *("AdminService/ListScenes", "AdminService/ListSceneDocuments"),
+        *("AdminService/WriteSceneDraft", "AdminService/CancelPlannedScene"),
+        *("AdminService/GetSynonyms", "AdminService/SetSynonyms"),
+        *("CatalogService/GetProduct", "CatalogService/GetImage"),
+        *(f"RecommendationService/{name}" for name in ("Recommend", "Search", "List")),
+        "RecommendationService/ExplainRecommendation",
     }
     assert all(rule(each).audited for each in permitted if rule(each).changes)
