@@ -285,6 +285,6 @@ async def test_other_requests_are_served_while_a_large_workbook_is_read(
         assert (await web.open("/healthz")).status_code == 200
         served += 1
         await asyncio.sleep(0.01)
-    assert served > 10
+    assert served > 2, "a reading that blocks the loop lets one pass before it, and one after it"
     assert (await reading).status_code == 200
     assert not console.reading.locked()
