@@ -19,7 +19,7 @@ class FakePatches:
     def __init__(self) -> None:
         self.model = "colours 1"
         self.error: Exception | None = None
-        """What each call that computes raises."""
+        """Error of each call that computes."""
         self.photos: dict[str, bytes] = {}
         """Photos by their addresses."""
         self.prepared = 0

@@ -321,7 +321,7 @@ PICTURED = (
 )
 """Pages whose looks are compared."""
 NARROW = [each for each in PICTURED if each not in ("import", "products without a photo")]
-"""Those of which fonts move little on a phone, too."""
+"""Pages of which fonts move little on a phone, too."""
 LOOKS: Mapping[str, Any] = {
     "light": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},

@@ -91,7 +91,7 @@ def nothing(method: Any) -> Any:
 
 
 SECONDS = 10.0
-"""Of a call, as by default."""
+"""Seconds of a call, as by default."""
 MORE = {"/shelf/compare?scene=home": pairs.SECONDS, "/models/compare?after=wine": pairs.SECONDS}
 """Pages that answer recent requests twice → further seconds."""
 PATHS = [*AT.values(), *MORE, *(f"/import/undecided?list={each}" for each in LISTS)]
@@ -192,7 +192,7 @@ FAILURES = {
     "denied": (status(code_pb2.PERMISSION_DENIED, "no", reason="ROLE_MISSING"), 403),
     "at once": (status(code_pb2.RESOURCE_EXHAUSTED, "busy", reason="QUOTA_EXHAUSTED"), 429),
 }
-"""What happens to the suite → its status, and that of the page."""
+"""Mishap of the suite → its status, and that of the page."""
 
 
 @pytest.mark.parametrize("failure", FAILURES)

@@ -214,7 +214,7 @@ def test_a_bomb_takes_little_memory(name: str) -> None:
 
 @pytest.mark.slow
 def test_what_stands_beside_rows_is_not_kept_in_memory() -> None:
-    """Of names that a sheet has, so that it is within all limits."""
+    """The elements have names that a sheet has, so that it is within all limits."""
     rows = (f"{'<v/>' * 9_000}<row>{'<c/>' * 3_000}</row>") * 20
     content = book(ROW + rows)
     tracemalloc.start()

@@ -34,10 +34,10 @@ WIDE = 300
 
 @dataclass(frozen=True, slots=True)
 class PartLimits:
-    """What a workbook, a sheet and the texts of all cells may hold."""
+    """Limits of a workbook, of a sheet and of the texts of all cells."""
 
     bytes: int
-    """Of all parts, unpacked."""
+    """Bytes of all parts, unpacked."""
     rows: int
     cells: int
     """Cells of a sheet, with the empty ones that a reader puts between others."""

@@ -50,7 +50,7 @@ class Detections:
     plan_comparison: PlanComparison | None
     """Comparison with the request's ``plan``. None without one."""
     stock_suggestions: tuple[StockSuggestion, ...]
-    """With the request's ``stock``: a suggestion for each product that was planned or found, in the
+    """If the request has ``stock``, a suggestion for each product that was planned or found, in the
     order of the plan, then of ``counts``."""
     request_id: str
     """Id of this request in logs."""

@@ -95,6 +95,6 @@ class ProductDetection:
     objectness: float
     """Score, 0 to 1, by which the rectangle shows one object, without knowledge of products."""
     heat_map: DetectionHeatMap | None
-    """With the request's ``heat_maps``. None for a detection without a product or beyond the
-    maximum number, if the product's photo was deleted meanwhile, and if it could not be drawn,
-    which ``degradations`` reports."""
+    """Heat map of the detection, if the request has ``heat_maps``. None for a detection without a
+    product or beyond the maximum number, if the product's photo was deleted meanwhile, and if it
+    could not be drawn, which ``degradations`` reports."""

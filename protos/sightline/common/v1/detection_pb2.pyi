@@ -57,8 +57,8 @@ class ProductDetection(google.protobuf.message.Message):
 
     @property
     def heat_map(self) -> Global___DetectionHeatMap:
-        """With the request's `heat_maps`. Unset for a detection without a product or beyond the maximum number, if the product's
-        photo was deleted meanwhile, and if it could not be drawn, which `degradations` reports.
+        """Heat map of the detection, if the request has `heat_maps`. Unset for a detection without a product or beyond the maximum
+        number, if the product's photo was deleted meanwhile, and if it could not be drawn, which `degradations` reports.
         """
 
     def __init__(

@@ -986,7 +986,7 @@ class DescribePatchesResponse(google.protobuf.message.Message):
     dimension: builtins.int
     """Values of a patch."""
     heads: builtins.bytes
-    """What each photo shows as a whole: vectors of unit length, float32 little-endian, photo by photo."""
+    """Features of each photo as a whole: vectors of unit length, float32 little-endian, photo by photo."""
     model: builtins.str
     """Model of the features, with the version of its file and preprocessing."""
     pixels: builtins.bytes

@@ -198,7 +198,7 @@ class DetectProductsResponse(google.protobuf.message.Message):
 
     @property
     def stock_suggestions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.vision.v1.shelf_pb2.StockSuggestion]:
-        """With the request's `stock`: a suggestion for each product that was planned or found, in the order of the plan, then
+        """If the request has `stock`, a suggestion for each product that was planned or found, in the order of the plan, then
         of `counts`.
         """
 

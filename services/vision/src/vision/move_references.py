@@ -38,7 +38,7 @@ class ReferenceMove:
     after: Callable[[str], None]
     """Called after each step that is durable, with its name."""
     keys: SigningKeys = open_keys
-    """Those that signed the versions."""
+    """Keys that signed the versions."""
     without_damaged: bool = False
     """True: also move catalogs of which something is damaged, or not signed."""
     clock: Clock = now_micros

@@ -87,7 +87,7 @@ def webhook_keys(settings: VisionSettings) -> SigningKeys:
 CHECKS = (PeerCredentials.of, to_embedder, to_retriever, backup_keys, webhook_keys)
 """Readers of the files that settings name, called at the start."""
 SERVER_CHECKS = (*CHECKS, to_ranker)
-"""Those of the server."""
+"""Readers of the files that the server's settings name."""
 
 
 def snapshot_fetcher(settings: VisionSettings) -> Fetcher:

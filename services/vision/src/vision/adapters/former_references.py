@@ -67,7 +67,7 @@ class FormerPhoto:
     photo: str
     """SHA-256 of the file that a caller sent."""
     added: int
-    """When the last photo was added to the draft, in microseconds since 1970."""
+    """Time of the draft's last photo, in microseconds since 1970."""
     data: bytes
 
 
@@ -77,9 +77,9 @@ class FormerReferences:
 
     folder: Path
     keys: SigningKeys = open_keys
-    """If they have a secret, versions that they did not sign are left out."""
+    """Keys that sign versions. If they have a secret, other versions are left out."""
     damaged: list[str] = field(default_factory=list)
-    """What was left out so far, because it can't be read."""
+    """Names of what was left out so far, because it can't be read."""
 
     def versions(self) -> Iterator[FormerVersion]:
         """Yield the versions."""

@@ -80,7 +80,7 @@ class GivenPhoto:
     uri: str = ""
     """Its address, if `image` is empty."""
     of_shopper: bool = True
-    """Whether its limits are those of photos that are compared, not of those that are kept."""
+    """True: it has the limits of photos that are compared; False: of those that are kept."""
     priority: int = 0
     """Number of sightline.common.v1.Priority."""
 
