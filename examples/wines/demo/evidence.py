@@ -18,8 +18,8 @@ async def evidence(client: SightlineClient, model_version: str) -> Scene:
     """Show scene 6: the model's evaluation, and its rejected promotion."""
     found = await client.get_evaluation(model_version)
     require(
-        found.verdict is EvaluationVerdict.INCONCLUSIVE,
-        f"so few people can show nothing, but the verdict is {found.verdict}",
+        found.verdict is not EvaluationVerdict.PASSED,
+        "so few people can't prove a model, but it passed",
     )
     refusal = await _refusal(client, model_version)
     trial = found.trials[0]
