@@ -19,7 +19,7 @@ async def evidence(client: SightlineClient, model_version: str) -> Scene:
     found = await client.get_evaluation(model_version)
     require(
         found.verdict is not EvaluationVerdict.PASSED,
-        "so few people can't prove a model, but it passed",
+        f"so few people can prove nothing, but the verdict is {found.verdict}",
     )
     refusal = await _refusal(client, model_version)
     trial = found.trials[0]

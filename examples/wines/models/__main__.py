@@ -33,7 +33,8 @@ def play(console: Console, shell: Shell) -> None:
     first = _newest(shell)
     note("The whole evidence, with the last ratings of each person as an appendix, and as a page:")
     evaluated = shell("models", "evaluate", first, "--html", str(PAGE))
-    _require("INCONCLUSIVE" in evaluated, "so few people were accepted as evidence")
+    unproven = "INCONCLUSIVE" in evaluated or "FAILED" in evaluated
+    _require(unproven, "so few people were accepted as evidence")
     note(
         "Without a model, answers follow what a shopper did. Those for a newcomer, before any "
         "view, after one and after three:"

@@ -42,6 +42,15 @@ async def test_a_refusal_for_another_reason_is_no_lack_of_evidence() -> None:
                 await evidence(client, "lfm-1")
 
 
+async def test_people_whose_few_ratings_refute_a_model_do_not_fail_the_demo() -> None:
+    with FakeGateway() as fake:
+        fake.fail("PromoteModel", UNPROVEN)
+        fake.evaluation.verdict = evaluation_pb2.Evaluation.VERDICT_FAILED
+        async with SightlineClient(fake.target) as client:
+            scene = await evidence(client, "lfm-1")
+    assert "The verdict is FAILED." in scene.findings[0]
+
+
 async def test_a_verdict_that_so_few_people_cannot_carry_fails_the_demo() -> None:
     with FakeGateway() as fake:
         fake.evaluation.verdict = evaluation_pb2.Evaluation.VERDICT_PASSED
