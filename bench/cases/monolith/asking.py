@@ -13,9 +13,10 @@ from sightline_client.convert import requests
 SEED = 16
 PAGE_SIZE = 10
 PRODUCT, USER, PHOTO, SEARCH, TEXT = "product", "user", "photo", "search", "text"
-ANCHORED = "anchored"
+ANCHORED, FIRST = "anchored", "first"
 WORDS: Mapping[str, str] = {
     PRODUCT: "recommend by product",
+    FIRST: "recommend by product, its first view",
     USER: "recommend for a user",
     PHOTO: "recommend by photo",
     SEARCH: "search by product",
@@ -68,6 +69,10 @@ class Questions:
             ANCHORED: self.anchors,
         }
         return tuple(kind for kind, of in asked.items() if of)
+
+    def first_views(self) -> Iterator[LoadQuestion]:
+        """Yield each product's page once, in the order in which `endless` has them."""
+        return itertools.islice(self.endless(PRODUCT), len(self.products))
 
     def endless(self, kind: str) -> Iterator[LoadQuestion]:
         """Yield questions of a kind without end, in a fixed random order."""

@@ -1,12 +1,13 @@
 """Rounds of all kinds of requests to all contenders in alternation, each for a fixed time."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from statistics import median
 from typing import TypeAlias
 
-from bench.cases.monolith.asking import LoadQuestion, Questions
+from bench.cases.monolith.asking import FIRST, LoadQuestion, Questions
 from bench.cases.monolith.contenders import AnswerContender
 from bench.harness.load import closed_loop, lasting
 from bench.harness.model import Interval
@@ -17,6 +18,8 @@ Say: TypeAlias = Callable[[str], None]
 CALLERS = (1, 8)
 MORE = (*CALLERS, 32)
 """Number of callers of the long form, which has no goal."""
+FIRST_CALLERS = 8
+"""Callers of first views."""
 ROUNDS = 5
 SECONDS, WARM_UP_SECONDS = 0.5, 0.2
 """Seconds of one contender, kind of request and number of callers in each round."""
@@ -64,6 +67,9 @@ class LoadPlan:
     seconds: float = SECONDS
     kinds: Sequence[str] = ()
     """Kinds of requests. Empty: all that the catalog allows."""
+    first_views: bool = False
+    """True if each product's page is requested once before the rounds, as in a shop that has been
+    open for a while; these requests are cells of the kind FIRST."""
 
     def all_kinds(self) -> Sequence[str]:
         """Return the kinds of question that are asked."""
@@ -95,19 +101,35 @@ async def rounds(
         for name, each in named.items()
         for kind in plan.all_kinds()
     }
+    if plan.first_views:
+        say("first views")
+        for each in contenders:
+            if asked(each.name, FIRST, FIRST_CALLERS):
+                cell = LoadCell(each.name, FIRST, FIRST_CALLERS)
+                await _first_views(each, cell, plan)
+                cells[cell.contender, cell.kind, cell.callers] = cell
     for number in range(plan.rounds + 1):
         say(f"round {number} of {plan.rounds}" if number else "warming up")
         seconds = plan.seconds if number else min(plan.seconds, WARM_UP_SECONDS)
         for (name, kind, _), cell in list(cells.items())[:: 1 if number % 2 else -1]:
-            await one(named[name], cell, sources[name, kind], seconds, keep=number > 0)
+            if kind != FIRST:
+                lasts = lasting(sources[name, kind], seconds, max(LEAST, cell.callers))
+                await one(named[name], cell, lasts, keep=number > 0)
     return cells
+
+
+async def _first_views(contender: AnswerContender, cell: LoadCell, plan: LoadPlan) -> None:
+    """Request each product's page once, in as many parts as there are rounds."""
+    questions = contender.questions or plan.questions
+    views, size = questions.first_views(), -(-len(questions.products) // plan.rounds)
+    for _ in range(plan.rounds):
+        await one(contender, cell, islice(views, size), keep=True)
 
 
 async def one(
     contender: AnswerContender,
     cell: LoadCell,
-    source: Iterator[LoadQuestion],
-    seconds: float,
+    questions: Iterable[LoadQuestion],
     *,
     keep: bool,
 ) -> None:
@@ -122,8 +144,7 @@ async def one(
     if contender.prepare is not None:
         await contender.prepare(cell.kind)
     before = contender.spent()
-    least = max(LEAST, cell.callers)
-    done, took = await closed_loop(lasting(source, seconds, least), cell.callers, call)
+    done, took = await closed_loop(questions, cell.callers, call)
     after = contender.spent()
     if not keep:
         return

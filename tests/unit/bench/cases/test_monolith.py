@@ -28,6 +28,7 @@ from bench.cases.monolith import (
 )
 from bench.cases.monolith.asking import (
     ANCHORED,
+    FIRST,
     PHOTO,
     PRODUCT,
     SEARCH,
@@ -139,6 +140,23 @@ def test_processor_time_is_that_of_an_answer_and_the_first_round_is_not_kept() -
     found = load.over(cells, (SUITE, PRODUCT, 4), (monolith(1), PRODUCT, 4), "costs")
     assert found is not None
     assert found.value == pytest.approx(15.0)
+
+
+def test_each_product_is_viewed_once_before_the_rounds() -> None:
+    seen = list[bytes]()
+
+    async def call(question: LoadQuestion) -> bytes:
+        seen.append(question.message)
+        return b""
+
+    one = AnswerContender(SUITE, call, dict, lambda _q, _a: Counter())
+    products = [f"p{number}" for number in range(7)]
+    plan = LoadPlan(Questions(products), (1,), 2, 0.0, kinds=(PRODUCT,), first_views=True)
+    cells = asyncio.run(load.rounds([one], plan, lambda _line: None))
+    asked = {asking.by_product(each).message for each in products}
+    assert set(seen[: len(products)]) == asked
+    assert len(cells[SUITE, FIRST, load.FIRST_CALLERS].latencies) == len(products)
+    assert len(cells[SUITE, FIRST, load.FIRST_CALLERS].costs) == plan.rounds
 
 
 def test_a_contender_is_prepared_for_each_kind_and_may_have_questions_of_its_own() -> None:

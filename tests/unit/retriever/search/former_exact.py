@@ -8,8 +8,9 @@ import numpy as np
 
 from retriever.columns.arrays import Flags, Ints
 from retriever.columns.column_cache import View
+from retriever.columns.near_rows import Scores
 from retriever.columns.table import ProductTable
-from retriever.columns.vectors import Scores, Vectors
+from retriever.columns.vectors import Vectors
 from retriever.domain.index_values import Collapse
 from retriever.domain.vectors import Floats
 from retriever.search.collapse import SPARE, Chosen, FirstVectors, most_marked

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retriever.columns import unique_pictures
+from retriever.columns import near_rows, unique_pictures, vectors
 from retriever.columns.column_cache import View
 from retriever.columns.vectors import Vectors
 from retriever.domain.column_rows import PhotoRow
@@ -34,6 +34,10 @@ OTHERS = tuple(
 """Hashes of pictures that one or a few products show."""
 
 
+ASKED = 3
+"""Number of different queries, so that most are asked again."""
+
+
 def answers(
     view: View, rows: Vectors, seed: int, mode: Collapse, top_k: int
 ) -> Iterator[Candidates]:
@@ -44,8 +48,9 @@ def answers(
     own = np.zeros(0, np.int64) if mode is Collapse.OFF else some
     named = random.permutation(count)[: random.choice([0, 2, 12])].tolist()
     left_out = {view.table.ids[place] for place in [*some.tolist(), *named]}
+    again = np.random.default_rng(seed % ASKED)
     queries = [
-        random.standard_normal(DIMENSION).astype(np.float32) for _ in range(random.integers(1, 3))
+        again.standard_normal(DIMENSION).astype(np.float32) for _ in range(again.integers(1, 3))
     ]
     condition = CONDITIONS[random.integers(len(CONDITIONS))]
     for nearest in (exact.nearest, former_exact.nearest):
@@ -91,6 +96,7 @@ def change(view: View, rows: Vectors, seed: int) -> None:
     top_k=st.sampled_from([1, 3, 10, 100]),
     pairs=st.sampled_from([1, 200, 2_000_000]),
     written=st.sampled_from([1, 4_096]),
+    kept=st.sampled_from([0, 2_000, 1_000_000]),
 )
 def test_searches_among_writes_find_what_they_found_before(
     *,
@@ -103,8 +109,10 @@ def test_searches_among_writes_find_what_they_found_before(
     top_k: int,
     pairs: int,
     written: int,
+    kept: int,
 ) -> None:
-    """`pairs`, `written`: as few pictures are compared at a time as in a large catalog."""
+    """`pairs`, `written`: as few pictures are compared at a time as in a large catalog. `kept`:
+    bytes of former comparisons that are kept."""
     items = [
         it.__class__(it.product_id, it.parent_id, it.facts, it.image_hash, it.photos[:photos])
         for it in shop_of(seed, count, parents, spread)
@@ -113,6 +121,9 @@ def test_searches_among_writes_find_what_they_found_before(
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(unique_pictures, "MOST_PAIRS", pairs)
         patched.setattr(unique_pictures, "MOST_WRITTEN", written)
+        patched.setattr(vectors, "KEPT_NUMBERS", 0)
+        patched.setattr(near_rows, "MOST_BYTES", kept)
+        patched.setattr(vectors.Vectors, "size", kept)
         for module in (exact, collapse, former_exact):
             patched.setattr(module, "SPARE", 2)
         for step in range(8):

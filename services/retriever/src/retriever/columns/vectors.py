@@ -10,11 +10,11 @@ from functools import reduce
 from operator import attrgetter
 
 import numpy as np
-import numpy.typing as npt
 
 from retriever.columns.arrays import Ints
 from retriever.columns.changes import ChangedPlaces
 from retriever.columns.column import grown
+from retriever.columns.near_rows import KeptRows, Scores
 from retriever.columns.table import ProductTable
 from retriever.columns.unique_pictures import UniquePictures
 from retriever.domain.column_rows import PhotoRow
@@ -24,9 +24,11 @@ from retriever.domain.vectors import Floats
 NOBODY = -1
 _FIRST = 256
 LEAST_DEAD = 1_024
+ALIGNED = 16
+"""Rows are compared in whole blocks of this many."""
+KEPT_NUMBERS = 250_000
+"""Numbers of a generation from which the nearest rows of comparisons are kept."""
 _image_id = attrgetter("image_id")
-
-Scores = npt.NDArray[np.float32]
 
 
 class Vectors:
@@ -38,8 +40,8 @@ class Vectors:
         self.metric = generation.parameters.metric
         self.head = 0
         """The newest commit included: all earlier ones are included too."""
-        self._matrix: Floats = np.zeros((expected, generation.dimension), np.float32)
-        self._owner: Ints = np.zeros(expected, np.int64)
+        self._matrix: Floats = np.zeros((aligned(expected), generation.dimension), np.float32)
+        self._owner: Ints = np.zeros(len(self._matrix), np.int64)
         self._lent = False
         """Whether a search may read the owners."""
         self._keys: list[PhotoRow] = []
@@ -51,6 +53,7 @@ class Vectors:
         self._changes = ChangedPlaces()
         """Of the vectors of first photos."""
         self._unique: UniquePictures | None = None
+        self._kept = KeptRows()
 
     def __len__(self) -> int:
         """Return the number of rows that belong to a product."""
@@ -61,6 +64,18 @@ class Vectors:
         """The place of each row's product, as of now; NOBODY marks a dead row."""
         self._lent = True
         return self._owner[: len(self._keys)]
+
+    @property
+    def kept(self) -> KeptRows | None:
+        """The nearest rows of former comparisons; `None` while a comparison costs about as little
+        as to look them up."""
+        few = len(self._keys) * self.generation.dimension < KEPT_NUMBERS
+        return None if few else self._kept
+
+    @property
+    def size(self) -> int:
+        """Bytes of the vectors."""
+        return self._matrix.nbytes
 
     def key(self, row: int) -> PhotoRow:
         """Return the photo and product of a row."""
@@ -125,12 +140,15 @@ class Vectors:
     def compare(self, queries: Sequence[Floats], rows: slice = slice(None)) -> Scores:
         """Return the similarity (Hit.similarity; more is nearer) of each row to its nearest query,
         shape (rows,)."""
-        matrix = self._matrix[: len(self._keys)][rows]
+        begin, end, _ = rows.indices(len(self._keys))
+        first = begin // ALIGNED * ALIGNED
+        matrix = self._matrix[first : aligned(end)]
         asked = np.array(queries, np.float32)
         if self.metric is VectorMetric.COSINE:
             asked /= np.sqrt(np.add.reduce(asked * asked, axis=1, keepdims=True))
         # One query at a time: a product of a matrix and a vector reads the rows just once, and
-        # gives the same similarity whatever else is asked with it.
+        # gives the same similarity whatever else is asked with it. So do whole blocks of rows, as
+        # the library computes the last rows of others in another order.
         scores = [matrix @ query for query in asked]
         if self.metric is VectorMetric.L2:
             squares = np.einsum("ij,ij->i", matrix, matrix)
@@ -141,12 +159,12 @@ class Vectors:
         best: Scores = reduce(np.maximum, scores)
         if self.metric is VectorMetric.COSINE:
             np.maximum(np.minimum(best, 1.0, out=best), -1.0, out=best)
-        return best
+        return best[begin - first : end - first]
 
     def _add(self, place: int, key: PhotoRow, vector: Floats) -> int:
         row = len(self._keys)
         if row == len(self._matrix):
-            size = row + max(row // 2, 1)
+            size = aligned(row + max(row // 2, 1))
             self._matrix, self._owner = grown(self._matrix, size), grown(self._owner, size)
         if self.metric is VectorMetric.COSINE:
             vector = vector / np.linalg.norm(vector.astype(np.float64))
@@ -169,13 +187,19 @@ class Vectors:
             return self
         kept = np.flatnonzero(self.owners != NOBODY)
         rows = {row: place for place, row in enumerate(kept.tolist())}
-        made = Vectors(self.generation)
+        made = Vectors(self.generation, len(kept))
         made.head = self.head
-        made._matrix, made._owner = self._matrix[kept], self._owner[kept]
+        made._matrix[: len(kept)] = self._matrix[kept]
+        made._owner[: len(kept)] = self._owner[kept]
         made._keys = [self._keys[row] for row in kept.tolist()]
         made._of = {place: [rows[row] for row in mine] for place, mine in self._of.items()}
         made.several = self.several
         return made
+
+
+def aligned(rows: int) -> int:
+    """Return the number of rows of whole blocks that hold `rows`."""
+    return -(-rows // ALIGNED) * ALIGNED
 
 
 def loaded(

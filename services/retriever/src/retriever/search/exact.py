@@ -11,7 +11,8 @@ import numpy as np
 
 from retriever.columns.arrays import Flags, Ints
 from retriever.columns.column_cache import View
-from retriever.columns.vectors import Scores, Vectors
+from retriever.columns.near_rows import NearRows, Rows, Scores
+from retriever.columns.vectors import Vectors
 from retriever.domain.index_values import Collapse
 from retriever.domain.vectors import Floats
 from retriever.search.collapse import SPARE, Chosen, FirstVectors, choose, most_marked
@@ -73,9 +74,8 @@ async def nearest(
         nothing = view.table.places([])
         return Ordered(view, nothing, (), (), Chosen(()), 0, stamp)
     # A write may happen from here on: a product that it changes is found by its former vectors.
-    owners, single = vectors.owners, not vectors.several
-    scores = await _compare(vectors, queries)
-    shortlist = _Shortlist(view, owners, scores, condition, left_out, single=single)
+    comparison, single = _Comparison(vectors, queries), not vectors.several
+    shortlist = _Shortlist(view, comparison, condition, left_out, single=single)
     unique = vectors.unique(view.table).at
     firsts = None if collapse is Collapse.OFF else _firsts(vectors)
     if firsts is not None and len(own) and False in unique(own):
@@ -87,10 +87,11 @@ async def nearest(
         near = await shortlist.nearest(wanted, by_family=firsts is not None)
         others = max(top_k, most_marked(top_k))
         needed = near.firsts | np.isin(near.groups, moved) if len(moved) else near.firsts
-        some = _with_best(near, needed, scores, others)
-        ordered = _in_order(view, vectors, owners, some, scores, single=single)
+        some = _with_best(near, needed, others)
+        rows, scores = near.rows[some], near.scores[some]
+        ordered = _in_order(view, vectors, comparison.owners, rows, scores, single=single)
         chosen = await choose(view.table, ordered[0], own, top_k, firsts, unique=unique)
-        cut = len(some) < len(near.rows)
+        cut = len(rows) < len(near.rows)
         if cut and len(more := np.setdiff1d(_moved(view, ordered[0], own, chosen), moved)):
             # A family whose best variant collapsed into another product may remain by another
             # variant.
@@ -102,10 +103,39 @@ async def nearest(
             wanted *= WIDER
 
 
-async def _compare(vectors: Vectors, queries: Sequence[Floats]) -> Scores:
-    rows, numbers = len(vectors.owners), vectors.generation.dimension * len(queries)
+class _Comparison:
+    """A comparison of queries with the rows that there are when it begins."""
+
+    def __init__(self, vectors: Vectors, queries: Sequence[Floats]) -> None:
+        """Begin without any similarity."""
+        self.owners = vectors.owners
+        self._vectors, self._queries = vectors, queries
+        self._scores: Scores | None = None
+
+    async def nearest(self, count: int) -> tuple[Rows, Scores]:
+        """Return at least `count` rows and not many more, those that are as near as the last of
+        them included, as (rows, similarities), ascending rows; all rows if there are fewer."""
+        total, kept = len(self.owners), self._vectors.kept
+        if self._scores is None:
+            if count < total and kept is not None:
+                found = kept.nearest(self._queries, count, total, self._vectors.compare)
+                if found is not None:
+                    return found
+            self._scores = await _compare(self._vectors, self._queries, total)
+        if count >= total:
+            return np.arange(total, dtype=np.int32), self._scores
+        floor = _floor(self._scores, count)
+        (rows,) = (self._scores >= floor).nonzero()
+        near = NearRows(rows.astype(np.int32), self._scores[rows], floor, count, total)
+        if kept is not None:
+            kept.keep(self._queries, near, self._vectors.size)
+        return near.rows, near.scores
+
+
+async def _compare(vectors: Vectors, queries: Sequence[Floats], rows: int) -> Scores:
+    numbers = vectors.generation.dimension * len(queries)
     if rows * numbers <= INLINE_NUMBERS:
-        return vectors.compare(queries)
+        return vectors.compare(queries, slice(rows))
     ends = [*range(0, rows, max(1, SHARE_NUMBERS // numbers)), rows]
     shares = (asyncio.to_thread(vectors.compare, queries, slice(*each)) for each in pairwise(ends))
     return np.concatenate(await asyncio.gather(*shares))
@@ -116,7 +146,8 @@ class _Near:
     """The rows that are as near as the last of some best groups. Entry i of every column speaks of
     the same row."""
 
-    rows: Ints
+    rows: Rows
+    scores: Scores
     groups: Ints
     """Its product, or its product's family."""
     firsts: Flags
@@ -133,8 +164,7 @@ class _Shortlist:
     def __init__(
         self,
         view: View,
-        owners: Ints,
-        scores: Scores,
+        comparison: _Comparison,
         condition: Filter,
         left_out: Collection[str],
         *,
@@ -142,16 +172,19 @@ class _Shortlist:
     ) -> None:
         """`single`: no product has two rows."""
         self._view = view
-        self._owners = owners
-        self._scores = scores
+        self._comparison = comparison
         self._condition = condition
         self._left_out = view.table.places(list(left_out))
         self._single = single
         self._pictures: Hashes = np.zeros(0, np.uint64)
         self._count = 0
         """Number of rows examined; further rows may be as near as the last of them."""
-        self._rows = self._places = np.zeros(0, np.int64)
-        """Those of them that pass, and their products' places."""
+        self._rows: Rows = np.zeros(0, np.int32)
+        """Those of them that pass."""
+        self._places: Ints = np.zeros(0, np.int64)
+        """Their products' places."""
+        self._scores: Scores = np.zeros(0, np.float32)
+        """Their similarities."""
 
     def pass_over_pictures(self, staying: Ints, more: int = 0) -> None:
         """Skip further rows of products with the picture of a better remaining one, and examine
@@ -163,10 +196,10 @@ class _Shortlist:
         if not len(self._rows):
             return
         copies = np.isin(hashes[self._places], self._pictures) & ~np.isin(self._places, staying)
-        nearest = np.argsort(-self._scores[self._rows[copies]], kind="stable")
+        nearest = np.argsort(-self._scores[copies], kind="stable")
         seen = np.ones(len(self._rows), np.bool_)
         seen[np.flatnonzero(copies)[nearest[more:]]] = False
-        self._rows, self._places = self._rows[seen], self._places[seen]
+        self._stay(self._rows[seen], self._places[seen], self._scores[seen])
 
     async def nearest(self, wanted: int, *, by_family: bool) -> _Near:
         """Return all rows that are at least as near as the best row of the `wanted`-th group.
@@ -175,20 +208,25 @@ class _Shortlist:
         """
         while True:
             groups, names, group = self._grouped(by_family=by_family)
-            if names >= wanted or self._count >= len(self._scores):
+            if names >= wanted or self._whole:
                 break
             await self._widen(wanted)
-        scores = best = self._scores[self._rows]
+        scores = best = self._scores
         if group is not None:
             best = np.full(names, -np.inf, np.float32)
             np.maximum.at(best, group, scores)
-        rows, everything = self._rows, names <= wanted and self._count >= len(self._scores)
+        rows, everything = self._rows, names <= wanted and self._whole
         if not everything:
             near = scores >= best[best.argpartition(-wanted)[-wanted]]
             rows, groups, scores = rows[near], groups[near], scores[near]
             group = None if group is None else group[near]
         firsts = ~np.zeros(len(rows), np.bool_) if group is None else scores == best[group]
-        return _Near(rows, groups, firsts, everything)
+        return _Near(rows, scores, groups, firsts, everything)
+
+    @property
+    def _whole(self) -> bool:
+        """Whether every row was examined."""
+        return self._count >= len(self._comparison.owners)
 
     def _grouped(self, *, by_family: bool) -> tuple[Ints, int, Ints | None]:
         """Return the group of each row, their number, and the number of each row's group from 0;
@@ -202,11 +240,8 @@ class _Shortlist:
 
     async def _widen(self, wanted: int) -> None:
         self._count = WIDER * max(self._count, wanted)
-        if self._count >= len(self._scores):
-            rows = np.arange(len(self._scores))
-        else:
-            (rows,) = (self._scores >= _floor(self._scores, self._count)).nonzero()
-        places = self._owners[rows]
+        rows, scores = await self._comparison.nearest(self._count)
+        places = self._comparison.owners[rows]
         passing = await self._view.conditions.passing(self._condition, places)
         if len(self._left_out) > FEW:
             passing &= ~np.isin(places, self._left_out)
@@ -216,7 +251,10 @@ class _Shortlist:
         if len(self._pictures):
             known = np.isin(self._view.table.image_hash[places], self._pictures)
             passing &= ~known | np.isin(rows, self._rows)
-        self._rows, self._places = rows[passing], places[passing]
+        self._stay(rows[passing], places[passing], scores[passing])
+
+    def _stay(self, rows: Rows, places: Ints, scores: Scores) -> None:
+        self._rows, self._places, self._scores = rows, places, scores
 
 
 def _floor(scores: Scores, count: int) -> np.float32:
@@ -232,13 +270,14 @@ def _floor(scores: Scores, count: int) -> np.float32:
     return floor
 
 
-def _with_best(near: _Near, needed: Flags, scores: Scores, more: int) -> Ints:
-    """Return the needed rows and at most `more` others: near-duplicates and further photos."""
-    others = near.rows[~needed]
+def _with_best(near: _Near, needed: Flags, more: int) -> slice | Ints:
+    """Return the index of the needed rows and at most `more` others: near-duplicates and further
+    photos."""
+    (others,) = (~needed).nonzero()
     if len(others) <= more:
-        return near.rows
-    best = np.argpartition(-scores[others], more - 1)[:more]
-    return np.concatenate([near.rows[needed], others[best]])
+        return slice(None)
+    best = np.argpartition(-near.scores[others], more - 1)[:more]
+    return np.concatenate([needed.nonzero()[0], others[best]])
 
 
 def _moved(view: View, order: Ints, own: Ints, chosen: Chosen) -> Ints:
@@ -254,24 +293,27 @@ def _moved(view: View, order: Ints, own: Ints, chosen: Chosen) -> Ints:
 
 
 def _in_order(
-    view: View, vectors: Vectors, owners: Ints, rows: Ints, scores: Scores, *, single: bool
+    view: View, vectors: Vectors, owners: Ints, rows: Rows, scores: Scores, *, single: bool
 ) -> tuple[Ints, list[float], list[str]]:
     """Return the products of rows, nearest first, equal ones by id, each with its best row's
-    similarity and photo. `single`: no product has two rows."""
+    similarity and photo. `scores`: by row. `single`: no product has two rows."""
     ids = view.table.ids
-    order = rows[(-scores[rows]).argsort()]
+    order = (-scores).argsort()
     falling = scores[order]
     if True in (falling[1:] == falling[:-1]):
 
-        def by_id(row: int) -> tuple[float, str, str]:
-            return -float(scores[row]), ids[owners[row]], vectors.key(row).row_id
+        def by_id(at: int) -> tuple[float, str, str]:
+            row = rows[at]
+            return -float(scores[at]), ids[owners[row]], vectors.key(row).row_id
 
-        order = np.array(sorted(rows.tolist(), key=by_id), np.int64)
-    places = owners[order]
+        order = np.array(sorted(range(len(rows)), key=by_id), np.int64)
+        falling = scores[order]
+    ordered = rows[order]
+    places = owners[ordered]
     if not single:
         firsts = np.sort(np.unique(places, return_index=True)[1])
-        order, places = order[firsts], places[firsts]
-    return places, scores[order].tolist(), vectors.image_ids(order.tolist())
+        ordered, places, falling = ordered[firsts], places[firsts], falling[firsts]
+    return places, falling.tolist(), vectors.image_ids(ordered.tolist())
 
 
 def _firsts(vectors: Vectors) -> FirstVectors:
