@@ -49,9 +49,9 @@ def test_rows_written_since_are_found_too(
     kept.keep(QUERY, near(scores[:before], count), ROOM)
     for more in written:
         since, total = total, total + more
-        found = kept.nearest(QUERY, count, total, compare)
+        found = kept.nearest(QUERY, count, total, compare, most_written=5)
         if found is None:
-            assert near_rows.WRITTEN_SHARE * more > total
+            assert more > 5
             kept.keep(QUERY, near(scores[:total], count), ROOM)
             continue
         assert compared[-1:] == ([slice(since, total)] if more else compared[-1:])
@@ -69,16 +69,16 @@ def never(_queries: Sequence[Floats], _rows: slice) -> Scores:
 def test_more_rows_or_another_query_are_compared_anew() -> None:
     kept, scores = KeptRows(), np.arange(20, dtype=np.float32)
     kept.keep(QUERY, near(scores, 3), ROOM)
-    assert kept.nearest(QUERY, 4, 20, never) is None
-    assert kept.nearest(OTHER, 3, 20, never) is None
-    assert kept.nearest([*QUERY, *QUERY], 3, 20, never) is None
-    assert kept.nearest(QUERY, 2, 20, never) is not None
+    assert kept.nearest(QUERY, 4, 20, never, most_written=5) is None
+    assert kept.nearest(OTHER, 3, 20, never, most_written=5) is None
+    assert kept.nearest([*QUERY, *QUERY], 3, 20, never, most_written=5) is None
+    assert kept.nearest(QUERY, 2, 20, never, most_written=5) is not None
 
 
 def test_a_comparison_that_began_before_a_write_finds_no_row_of_it() -> None:
     kept, scores = KeptRows(), np.arange(20, dtype=np.float32)
     kept.keep(QUERY, near(scores, 3), ROOM)
-    found = kept.nearest(QUERY, 3, 18, never)
+    found = kept.nearest(QUERY, 3, 18, never, most_written=5)
     assert found is not None
     assert found[0].tolist() == [17]
 
@@ -90,10 +90,10 @@ def test_the_last_used_stay_while_there_is_room(monkeypatch: pytest.MonkeyPatch,
     queries = [[np.full(4, number, np.float32)] for number in range(30)]
     for each in queries:
         kept.keep(each, found, 5 * found.size)
-        assert kept.nearest(queries[0], 20, 50, never) is not None
+        assert kept.nearest(queries[0], 20, 50, never, most_written=5) is not None
     assert len(kept) == min(5, most // found.size)
-    assert kept.nearest(queries[-1], 20, 50, never) is not None
-    assert kept.nearest(queries[1], 20, 50, never) is None
+    assert kept.nearest(queries[-1], 20, 50, never, most_written=5) is not None
+    assert kept.nearest(queries[1], 20, 50, never, most_written=5) is None
     kept.keep(OTHER, found, 0)
     assert len(kept) == 0
 

@@ -22,8 +22,6 @@ Compare = Callable[[Sequence[Floats], slice], Scores]
 
 MOST_BYTES = 32 * 2**20
 """Bytes that the kept rows of one generation take, at most; never more than its vectors."""
-WRITTEN_SHARE = 8
-"""Rows are compared anew once one in this many was written since."""
 _ENTRY_BYTES = 400
 """Bytes that an entry takes beside its rows, about."""
 
@@ -79,19 +77,25 @@ class KeptRows:
         return len(self._kept)
 
     def nearest(
-        self, queries: Sequence[Floats], count: int, total: int, compare: Compare
+        self,
+        queries: Sequence[Floats],
+        count: int,
+        total: int,
+        compare: Compare,
+        *,
+        most_written: int,
     ) -> tuple[Rows, Scores] | None:
         """Return at least `count` rows nearest to any of the queries, among the first `total`, as
         (rows, similarities), ascending rows; `None` if all rows are to be compared.
 
-        Rows written since the former comparison are compared by `compare`.
+        Rows written since the former comparison are compared by `compare`, up to `most_written`.
         """
         key = _key(queries)
         kept = self._kept.get(key)
         if kept is None or kept.count < count:
             return None
         if kept.compared < total:
-            if WRITTEN_SHARE * (total - kept.compared) > total:
+            if total - kept.compared > most_written:
                 return None
             kept = kept.beside(compare(queries, slice(kept.compared, total)))
         self._put(key, kept)

@@ -30,6 +30,8 @@ FEW = 8
 """Products left out up to which each is compared with all rows."""
 INLINE_NUMBERS = 8_000_000
 """Numbers that are compared without leaving the event loop: 3 ms (one core, 2026-11)."""
+WRITTEN_SHARE = 8
+"""Once one row in this many was written since a former comparison, all rows are compared again."""
 SHARE_NUMBERS = 4_000_000
 """Numbers that one thread compares at a time in larger generations, so that several cores are
 used."""
@@ -115,21 +117,28 @@ class _Comparison:
     async def nearest(self, count: int) -> tuple[Rows, Scores]:
         """Return at least `count` rows and not many more, those that are as near as the last of
         them included, as (rows, similarities), ascending rows; all rows if there are fewer."""
-        total, kept = len(self.owners), self._vectors.kept
+        total = len(self.owners)
         if self._scores is None:
-            if count < total and kept is not None:
-                found = kept.nearest(self._queries, count, total, self._vectors.compare)
-                if found is not None:
-                    return found
+            if count < total and (found := self._kept(count, total)) is not None:
+                return found
             self._scores = await _compare(self._vectors, self._queries, total)
         if count >= total:
             return np.arange(total, dtype=np.int32), self._scores
         floor = _floor(self._scores, count)
         (rows,) = (self._scores >= floor).nonzero()
         near = NearRows(rows.astype(np.int32), self._scores[rows], floor, count, total)
-        if kept is not None:
+        if (kept := self._vectors.kept) is not None:
             kept.keep(self._queries, near, self._vectors.size)
         return near.rows, near.scores
+
+    def _kept(self, count: int, total: int) -> tuple[Rows, Scores] | None:
+        """Return rows by a former comparison, if there was one."""
+        if (kept := self._vectors.kept) is None:
+            return None
+        numbers = self._vectors.generation.dimension * len(self._queries)
+        most = min(total // WRITTEN_SHARE, INLINE_NUMBERS // numbers)
+        compare = self._vectors.compare
+        return kept.nearest(self._queries, count, total, compare, most_written=most)
 
 
 async def _compare(vectors: Vectors, queries: Sequence[Floats], rows: int) -> Scores:
