@@ -10,6 +10,7 @@ RESULTS = LAB / "results"
 RESEARCH = LAB / "research"
 _BENCHES: Mapping[Path, str] = {
     RESEARCH / "autoscaling.md": "capacity new_pods",
+    RESEARCH / "console.md": "console",
     RESEARCH / "deliveries.md": "deliveries",
     RESEARCH / "detect.md": "detect",
     RESEARCH / "diversity.md": "diversity",
