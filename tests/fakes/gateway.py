@@ -136,6 +136,8 @@ class FakeGateway:
         """Product or event id → why it is refused within its batch."""
         self.passing: dict[str, status_pb2.Status] = {}
         """Product id → why the next try of its import does not decide it."""
+        self.distinct: set[tuple[str, str]] = set()
+        """Pairs of products that were decided to be different."""
         self.stored: list[str] = []
         """Ids of the products that imports stored, in that order, each time."""
         self.photo = b"photo"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from google.protobuf import timestamp_pb2
 from google.rpc import code_pb2, status_pb2
 
 from sightline.common.v1 import filter_pb2, import_pb2, product_pb2
@@ -19,6 +22,19 @@ def passes(condition: filter_pb2.Filter, product: product_pb2.Product) -> bool:
     if condition.HasField("comparison"):
         return product.brand == condition.comparison.value.text
     return all(passes(part, product) for part in condition.all.filters)
+
+
+def decided(pairs: Collection[tuple[str, str]]) -> list[catalog_service_pb2.DistinctPair]:
+    """Return pairs as they are answered, the first one decided first."""
+    return [
+        catalog_service_pb2.DistinctPair(
+            product_id=one,
+            other_product_id=other,
+            author="ann",
+            create_time=timestamp_pb2.Timestamp(seconds=1_700_000_000 + place),
+        )
+        for place, (one, other) in enumerate(sorted(pairs))
+    ]
 
 
 class FakeImport:
@@ -54,6 +70,23 @@ class Catalog(catalog_service_pb2_grpc.CatalogServiceServicer):
     def ListRejectedRows(self, request: Any, context: Any) -> Any:
         self._gateway.take("ListRejectedRows", request, context)
         return self._gateway.rejected_rows
+
+    def MarkDistinctProducts(self, request: Any, context: Any) -> Any:
+        self._gateway.take("MarkDistinctProducts", request, context)
+        named = {*combinations(sorted(request.product_ids), 2)}
+        self._gateway.distinct |= named
+        return catalog_service_pb2.MarkDistinctProductsResponse(pairs=decided(named))
+
+    def UnmarkDistinctProducts(self, request: Any, context: Any) -> Any:
+        self._gateway.take("UnmarkDistinctProducts", request, context)
+        named = {*combinations(sorted(request.product_ids), 2)} & self._gateway.distinct
+        self._gateway.distinct -= named
+        return catalog_service_pb2.UnmarkDistinctProductsResponse(deleted_count=len(named))
+
+    def ListDistinctProducts(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ListDistinctProducts", request, context)
+        pairs = decided(self._gateway.distinct)
+        return catalog_service_pb2.ListDistinctProductsResponse(pairs=pairs)
 
     def UpsertProducts(self, request: Any, context: Any) -> Any:
         self._gateway.take("UpsertProducts", request, context)

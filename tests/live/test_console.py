@@ -363,6 +363,14 @@ async def test_products_of_a_file_with_photos_are_decided_on(
     await until(found)
     await expect(twins).to_contain_text(other, timeout=PATIENCE)
     async with page.expect_navigation():
+        await twins.locator("[value=different]").click()
+    await expect(twins).to_have_count(0, timeout=PATIENCE)
+    await page.goto(f"{address}/import/undecided?list=different")
+    await expect(twins).to_contain_text(other, timeout=PATIENCE)
+    async with page.expect_navigation():
+        await twins.locator("[value=again]").click()
+    await page.goto(f"{address}/import/undecided?list=alike")
+    async with page.expect_navigation():
         await twins.locator("[value=set]").click()
     assert (await client.get_product(other)).parent_id == one
     assert (await client.get_product(other)).title == "Twin again"

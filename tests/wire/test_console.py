@@ -67,6 +67,7 @@ SCREENS = {
     "products without a photo": "/import/undecided",
     "doubtful categories": "/import/undecided?list=category",
     "one picture": "/import/undecided?list=alike",
+    "different products": "/import/undecided?list=different",
     "sign in": "/sign-in?ended=1",
     "not found": "/nowhere",
 }
@@ -110,7 +111,8 @@ def steer(fake: FakeGateway) -> None:
 
 
 def undecided(fake: FakeGateway) -> None:
-    """Leave products to decide on: one without a photo, one in doubt, two of one picture."""
+    """Leave products to decide on: one without a photo, one in doubt, two of one picture, and two
+    that are different."""
     bare, doubted = wine("bare/1", f"{'Long ' * 12}title"), wine("doubted", "Doubted")
     bare.ClearField("images")
     doubted.category_doubt.probability = 0.02
@@ -118,6 +120,7 @@ def undecided(fake: FakeGateway) -> None:
     doubted.category_doubt.instead.category_path.extend(["Juice", "Red"])
     fake.products |= {each.product_id: each for each in (bare, doubted, wine("wine-b", "Again"))}
     fake.recommendation.results[0].collapsed_product_ids.append("wine-b")
+    fake.distinct = {("bare/1", "doubted")}
 
 
 @pytest.fixture(scope="module")
@@ -583,6 +586,11 @@ async def test_products_are_decided_on_by_keys_alone(
             *("bare/1", "https://shop.example/1.jpg"),
         )
         await press(page, "a:text-is('The same picture')")
+        await press(page, "[value=different]")
+        assert ("wine-1", "wine-b") in gateway.distinct
+        await press(page, "a:text-is('Different products')")
+        await press(page, "[value=again]")
+        await press(page, "a:text-is('The same picture')")
         await press(page, "[value=set]")
         (update,) = gateway.requests["UpdateProducts"][-1].updates
         assert (update.product.product_id, update.product.parent_id) == ("wine-b", "wine-1")
@@ -702,6 +710,26 @@ async def test_a_photo_is_dropped_or_pasted(
         await watched.page.click("button.main")
         await watched.page.wait_for_selector("[data-frame] img")
     assert gateway.requests["Recommend"][-1].signals[0].image == sent
+
+
+async def test_a_phone_takes_the_photo_with_its_camera(
+    browser: Browser, address: str, gateway: FakeGateway
+) -> None:
+    sent = photo()
+    async with tab(browser, address) as watched:
+        await watched.open("/")
+        assert not await watched.page.is_visible(".camera"), "a desk has none"
+    phone = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+    async with tab(browser, address, **phone) as watched:
+        await watched.open("/")
+        assert await watched.page.is_visible(".camera")
+        camera = watched.page.locator(".camera input[capture=environment]")
+        await camera.set_input_files({"name": "1.jpg", "mimeType": "image/jpeg", "buffer": sent})
+        await watched.page.wait_for_selector("canvas")
+        await watched.page.click("button.main")
+        await watched.page.wait_for_selector("[data-frame] img")
+    (signal,) = gateway.requests["Recommend"][-1].signals
+    assert signal.image == sent
 
 
 async def test_a_large_photo_is_made_smaller_before_it_is_sent(

@@ -50,7 +50,11 @@ MAY: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "/synonyms cancel": STEERS,
             "/synonyms discard": STEERS,
         },
-        "Import": {"/import import": "catalog"},
+        "Import": {
+            "/import import": "catalog",
+            "/import/undecided different": "catalog merchandise",
+            "/import/undecided again": "catalog merchandise",
+        },
         "Results": {},
         "Shopper": {
             "/shopper consent": "privacy",
@@ -92,6 +96,10 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
     "/shopper consent": {"purpose": "personalization", "source": "a letter"},
     "/shopper erase": {"typed": "ann"},
     "/models/change cancel-job": {"of": "ranker/1"},
+    **{
+        f"/import/undecided {each}": {"list": "different", "of": "a\nb"}
+        for each in ("different", "again")
+    },
 }
 """What a form has beside what is to be done."""
 ALL = 1_000

@@ -310,3 +310,40 @@ async def rejected(shop: Shop, **fields: Any) -> Sequence[gateway_pb.RejectedRow
     answer = await shop.products.ListRejectedRows(gateway_pb.ListRejectedRowsRequest(**fields))
     found: Sequence[gateway_pb.RejectedRow] = answer.rows
     return found
+
+
+async def distinct(shop: Shop, **fields: Any) -> gateway_pb.ListDistinctProductsResponse:
+    answer: gateway_pb.ListDistinctProductsResponse = await shop.products.ListDistinctProducts(
+        gateway_pb.ListDistinctProductsRequest(**fields)
+    )
+    return answer
+
+
+async def test_products_of_one_picture_are_decided_to_be_different(shop: Shop) -> None:
+    await shop.products.UpsertProducts(
+        gateway_pb.UpsertProductsRequest(products=[wine(name, 1) for name in "abc"])
+    )
+    request = gateway_pb.MarkDistinctProductsRequest(product_ids=["c", "a", "b"])
+    marked = await shop.products.MarkDistinctProducts(request)
+    named = [(each.product_id, each.other_product_id) for each in marked.pairs]
+    assert named == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert all(each.create_time.seconds and not each.author for each in marked.pairs)
+    first = await distinct(shop, page_size=2)
+    rest = await distinct(shop, page_size=2, page_token=first.next_page_token)
+    assert (len(first.pairs), rest.next_page_token) == (2, "")
+    listed = [*first.pairs, *rest.pairs]
+    assert sorted(listed, key=str) == sorted(marked.pairs, key=str)
+    assert not (await distinct(shop, catalog_id="other")).pairs
+    with refused("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"):
+        await distinct(shop, catalog_id="other", page_token=first.next_page_token)
+    with refused("INVALID_ARGUMENT", "PAGE_SIZE_INVALID"):
+        await distinct(shop, page_size=1_001)
+    with refused("INVALID_ARGUMENT", "REQUEST_INVALID", "product_ids"):
+        await shop.products.MarkDistinctProducts(gateway_pb.MarkDistinctProductsRequest())
+    with refused("NOT_FOUND", "PRODUCT_NOT_FOUND"):
+        request.product_ids.append("gone")
+        await shop.products.MarkDistinctProducts(request)
+    taken = await shop.products.UnmarkDistinctProducts(
+        gateway_pb.UnmarkDistinctProductsRequest(product_ids=["c", "b", "gone"])
+    )
+    assert (taken.deleted_count, len((await distinct(shop)).pairs)) == (1, 2)

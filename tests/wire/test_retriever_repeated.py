@@ -48,6 +48,8 @@ CALLS: Sequence[tuple[str, dict[str, Any]]] = (
         },
     ),
     ("CatalogService/CloseImport", {"import_id": "i1"}),
+    ("CatalogService/MarkDistinctProducts", {"product_ids": ["a", "b", "c"]}),
+    ("CatalogService/UnmarkDistinctProducts", {"product_ids": ["a", "b"]}),
     ("CatalogService/DeleteProducts", {"product_ids": ["b", "unknown"]}),
     (
         "AdminService/SetSynonyms",

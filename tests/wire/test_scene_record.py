@@ -15,6 +15,7 @@ from servicekit.clock import now_micros
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import product_pb2
 from sightline.gateway.v1 import admin_service_pb2 as pb
+from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb
 from sightline.retriever.v1 import catalog_registry_service_pb2 as catalogs_pb
 from sightline.retriever.v1 import synonym_service_pb2 as synonyms_pb
 from sightline_rules.ids import SYNONYMS_DOCUMENT as SYNONYMS
@@ -286,6 +287,16 @@ async def test_a_merchandiser_steers_their_catalogs_under_their_name(
             pb.PublishSceneRequest(scene=SYNONYMS, number=1, comment="again"), metadata=by(BEN)
         )
         assert [each.author for each in synonyms.versions] == ["ann"], "it is in use already"
+        await shop.upsert(*(product_pb2.Product(product_id=each, title="x") for each in "ab"))
+        named = {"product_ids": ["a", "b"]}
+        marked = await suite.catalog.MarkDistinctProducts(
+            catalog_pb.MarkDistinctProductsRequest(**named), metadata=by(ANN)
+        )
+        assert [each.author for each in marked.pairs] == ["ann"]
+        with refused("PERMISSION_DENIED", "ROLE_MISSING"):
+            await suite.catalog.UnmarkDistinctProducts(
+                catalog_pb.UnmarkDistinctProductsRequest(**named), metadata=by(BEN)
+            )
         with refused("PERMISSION_DENIED", "CATALOG_FORBIDDEN"):
             draft.catalog_id = "other"
             await suite.admin.WriteSceneDraft(draft, metadata=by(ANN))
@@ -302,6 +313,7 @@ def test_a_merchandiser_reads_and_changes_nothing_else() -> None:
         *("AdminService/WriteSceneDraft", "AdminService/CancelPlannedScene"),
         *("AdminService/GetSynonyms", "AdminService/SetSynonyms"),
         *("CatalogService/GetProduct", "CatalogService/GetImage"),
+        *(f"CatalogService/{name}DistinctProducts" for name in ("Mark", "Unmark", "List")),
         *(f"RecommendationService/{name}" for name in ("Recommend", "Search", "List")),
         "RecommendationService/ExplainRecommendation",
     }

@@ -35,6 +35,7 @@ DOES: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(("/import", "/import photos", "/import import"), "GetImage"),
         **{f"/import/undecided {each}": "UpdateProducts" for each in ("set", "accept")},
         "/import/undecided leave": "ListProducts",
+        "/import/undecided again": "UnmarkDistinctProducts",
         **{"/shopper find": "GetShopperProfile", "/shopper consent": "SetConsent"},
         **{"/shopper export": "ExportUser", "/shopper erase": "EraseUser"},
         "/models/change train-model": "TrainModel",

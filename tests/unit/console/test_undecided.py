@@ -168,9 +168,7 @@ async def test_variants_join_the_family_that_one_of_them_has(
     assert {each.product.parent_id for each in call.updates} == {"family"}
 
 
-@pytest.mark.parametrize(
-    ("name", "of"), [("photo", HOSTILE), ("category", "doubted"), ("alike", "one\ntwo")]
-)
+@pytest.mark.parametrize(("name", "of"), [("photo", HOSTILE), ("category", "doubted")])
 async def test_what_is_left_as_it_is_stays_out_for_its_user_alone(
     console: Console, web: Browser, gateway: FakeGateway, name: str, of: str
 ) -> None:
@@ -179,6 +177,77 @@ async def test_what_is_left_as_it_is_stays_out_for_its_user_alone(
     assert not gateway.requests["UpdateProducts"]
     async with browser(console) as other:
         assert of in forms((await other.get(f"{PATH}?list={name}")).text)
+
+
+async def test_different_products_stay_out_for_all_users_until_that_is_taken_back(
+    console: Console, web: Browser, gateway: FakeGateway
+) -> None:
+    sent = await web.send(PATH, {**(await group(web, "alike", "one\ntwo")), "do": "different"})
+    assert "No two of the newest 1,000" in (await web.follow(sent)).text
+    async with browser(console) as other:
+        assert not forms((await other.get(f"{PATH}?list=alike")).text)
+    page = await web.open(f"{PATH}?list=different")
+    assert "By ann, 2023-11-14 22:13 UTC" in page.text
+    sent = await web.send(PATH, {**forms(page.text)["one\ntwo"], "do": "again"})
+    assert "No products of one picture were decided" in (await web.follow(sent)).text
+    assert await group(web, "alike", "one\ntwo")
+    assert not gateway.requests["UpdateProducts"]
+
+
+async def test_of_one_picture_only_those_are_shown_on_which_nothing_is_decided(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    names = ["one", *(f"p{at}" for at in range(4))]
+    gateway.products = {each: wine(each) for each in names}
+    results = [{"product": gateway.products["one"], "collapsed_product_ids": names[1:]}]
+    gateway.recommendation.CopyFrom(rec.RecommendResponse(results=results))
+    gateway.distinct = {("one", each) for each in names[1:]} | {("p0", "p1")}
+    assert [*forms((await web.open(f"{PATH}?list=alike")).text)] == ["p0\np2\np3\np1"]
+
+
+async def test_decisions_about_many_products_of_one_picture_come_to_an_end(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    names = [f"p{at:02}" for at in range(30)]
+    gateway.products = {each: wine(each) for each in names}
+    results = [{"product": gateway.products["p00"], "collapsed_product_ids": names[1:]}]
+    gateway.recommendation.CopyFrom(rec.RecommendResponse(results=results))
+    while shown := [*forms((await web.open(f"{PATH}?list=alike")).text)]:
+        (named,) = shown
+        assert len(named.split("\n")) <= undecided_groups.MOST_ALIKE
+        before = len(gateway.distinct)
+        await web.send(PATH, {**(await group(web, "alike", named)), "do": "different"})
+        assert len(gateway.distinct) > before
+    assert len(gateway.distinct) == 30 * 29 // 2
+
+
+@pytest.mark.parametrize("code", [code_pb2.PERMISSION_DENIED, code_pb2.UNIMPLEMENTED])
+async def test_where_decisions_can_not_be_read_all_of_one_picture_are_shown(
+    web: Browser, gateway: FakeGateway, code: int
+) -> None:
+    gateway.distinct = {("one", "two")}
+    gateway.after["ListDistinctProducts"] = (0, status(code, "no", reason="X"))
+    assert await group(web, "alike", "one\ntwo")
+    assert "<code>X</code>" in (await web.open(f"{PATH}?list=different")).text
+
+
+async def test_decided_products_that_are_gone_are_left_out(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    gateway.distinct = {("one", "gone"), ("doubted", "two"), ("one", "two")}
+    page = await web.open(f"{PATH}?list=different")
+    assert [*forms(page.text)] == ["one\ntwo", "doubted\ntwo"], "the newest first"
+
+
+async def test_a_decision_that_the_suite_has_no_room_for_is_told(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    fields = {**(await group(web, "alike", "one\ntwo")), "do": "different"}
+    full = status(code_pb2.RESOURCE_EXHAUSTED, "take some back", reason="DISTINCT_PAIRS_FULL")
+    gateway.fail("MarkDistinctProducts", full)
+    page = await web.send(PATH, fields)
+    assert (page.status_code, "DISTINCT_PAIRS_FULL" in page.text) == (429, True)
+    assert "one\ntwo" in forms(page.text)
 
 
 async def test_a_page_is_bounded(
@@ -201,8 +270,8 @@ async def test_a_suite_that_knows_no_such_list_shows_no_product_with_a_photo(
 ) -> None:
     whole = SightlineClient.list_products
     monkeypatch.setattr(client, "list_products", lambda **_asked: whole(client), raising=False)
-    found = await undecided_groups.LISTS["photo"].find(client, set())
-    assert [each.product_id for (each,) in found] == [HOSTILE, "bare-2"]
+    found = [each.key async for each in undecided_groups.LISTS["photo"].find(client)]
+    assert found == [HOSTILE, "bare-2"]
 
 
 async def test_a_key_that_may_not_write_is_told_and_nothing_is_lost(

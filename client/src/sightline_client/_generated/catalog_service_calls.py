@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from sightline_client._generated.base import SyncConnected
 from sightline_client.values.catalog import (
     Deletion,
+    DistinctPair,
     ImportMode,
     ImportState,
     PhotoMisfit,
@@ -142,6 +143,43 @@ class SyncCatalogServiceCalls(SyncConnected):
                 PAGE_SIZE_INVALID.
         """
         return self._loop.run(self._client.rejected_rows(top=top, timeout=timeout))
+
+    def mark_distinct_products(
+        self, product_ids: Iterable[str], *, timeout: float | None = None
+    ) -> tuple[DistinctPair, ...]:
+        """Decide that products of the same picture are different ones: each two of those named. A
+        pair stays decided until one of the two is deleted or gets another first photo; deciding it
+        again changes nothing. Lists of products to decide on leave decided pairs out; answers go on
+        showing one product of a picture. Fails with PRODUCT_NOT_FOUND, DISTINCT_PAIRS_FULL.
+
+        Args:
+            product_ids: 2 to 20 product ids, each once.
+
+        Raises:
+            NotFound: PRODUCT_NOT_FOUND.
+            ResourceExhausted: DISTINCT_PAIRS_FULL.
+        """
+        return self._loop.run(self._client.mark_distinct_products(product_ids, timeout=timeout))
+
+    def unmark_distinct_products(
+        self, product_ids: Iterable[str], *, timeout: float | None = None
+    ) -> int:
+        """Take decisions of ``mark_distinct_products`` back: those about each two of the named
+        products.
+
+        Args:
+            product_ids: 2 to 20 product ids, each once.
+        """
+        return self._loop.run(self._client.unmark_distinct_products(product_ids, timeout=timeout))
+
+    def list_distinct_products(self, *, timeout: float | None = None) -> Iterator[DistinctPair]:
+        """Yield the pairs of products that were decided to be different, in no particular order.
+        Fails with PAGE_TOKEN_INVALID. They are read page by page; ``timeout`` is that of one page.
+
+        Raises:
+            InvalidRequest: PAGE_TOKEN_INVALID.
+        """
+        return self._loop.iterate(self._client.list_distinct_products(timeout=timeout))
 
     def get_image(self, image_id: str, *, timeout: float | None = None) -> ProductImage:
         """Return the bytes of a photo. Fails with IMAGE_NOT_FOUND.

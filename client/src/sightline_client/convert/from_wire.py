@@ -73,6 +73,7 @@ from sightline_client.values.catalog import (
     CategoryDoubt,
     CategoryGuess,
     Deletion,
+    DistinctPair,
     ImportState,
     MarketValues,
     PhotoMisfit,
@@ -339,6 +340,7 @@ visitor = reader(
 )
 money = reader(Money, google_money_pb2.Money, currency="currency_code", amount=special.money_amount)
 takedown = reader(Takedown, retriever_photo_service_pb2.Takedown)
+distinct_pair = reader(DistinctPair, gateway_catalog_service_pb2.DistinctPair)
 webhook = reader(Webhook, vision_webhook_service_pb2.Webhook)
 dead_letter = reader(DeadLetter, vision_webhook_service_pb2.DeadLetter)
 score_part = reader(ScorePart, common_answer_pb2.ScorePart)

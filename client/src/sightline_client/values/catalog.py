@@ -168,6 +168,19 @@ class UpsertOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class DistinctPair:
+    """Two products of the same picture that are different ones, as decided."""
+
+    product_id: str
+    """Id of one product, the first of the two in the order of code points."""
+    other_product_id: str
+    author: str
+    """Caller who decided it. Empty if it was not authenticated."""
+    create_time: datetime | None
+    """When it was decided (UTC)."""
+
+
+@dataclass(frozen=True, slots=True)
 class CategoryDoubt:
     """A photo that contradicts its product's category."""
 

@@ -38,6 +38,7 @@ from sightline_client.values.catalog import Availability as Availability
 from sightline_client.values.catalog import CategoryDoubt as CategoryDoubt
 from sightline_client.values.catalog import CategoryGuess as CategoryGuess
 from sightline_client.values.catalog import Deletion as Deletion
+from sightline_client.values.catalog import DistinctPair as DistinctPair
 from sightline_client.values.catalog import ImportMode as ImportMode
 from sightline_client.values.catalog import ImportState as ImportState
 from sightline_client.values.catalog import MarketValues as MarketValues

@@ -214,11 +214,13 @@ class Resource(Generic[V]):
         if required and required != self.etag(stored):
             raise self.errors.changed()
 
-    def check_room(self, connection: Connection, *scope: str, most: int | None = None) -> None:
-        """Raise the error `full` if a scope has as many resources as it may have."""
+    def check_room(
+        self, connection: Connection, *scope: str, most: int | None = None, coming: int = 1
+    ) -> None:
+        """Raise the error `full` if a scope has no room for more resources, `coming` of them."""
         limit = self.most if most is None else most
         mine = sa.select(sa.func.count()).select_from(self._live(scope).subquery())
-        if (most is not None or limit) and connection.execute(mine).scalar_one() >= limit:
+        if (most is not None or limit) and connection.execute(mine).scalar_one() + coming > limit:
             raise self.errors.full(limit)
 
     def delete(self, connection: Connection, *key: str) -> bool:

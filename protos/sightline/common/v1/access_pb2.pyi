@@ -48,8 +48,9 @@ class _RoleEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     ROLE_WATCH: _Role.ValueType  # 9
     """Send frames to watches, read watches and their alerts, and nothing else: for a camera."""
     ROLE_MERCHANDISE: _Role.ValueType  # 10
-    """Read and change scenes with their controls, and synonyms; recommend, search, list and explain without a shopper;
-    read products by id, and photos: for a merchandiser. Nothing of shoppers or models.
+    """Read and change scenes with their controls, synonyms, and which products of one picture are different; recommend,
+    search, list and explain without a shopper; read products by id, and photos: for a merchandiser. Nothing of shoppers
+    or models.
     """
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
@@ -76,8 +77,9 @@ ROLE_DETECT: Role.ValueType  # 7
 ROLE_WATCH: Role.ValueType  # 9
 """Send frames to watches, read watches and their alerts, and nothing else: for a camera."""
 ROLE_MERCHANDISE: Role.ValueType  # 10
-"""Read and change scenes with their controls, and synonyms; recommend, search, list and explain without a shopper;
-read products by id, and photos: for a merchandiser. Nothing of shoppers or models.
+"""Read and change scenes with their controls, synonyms, and which products of one picture are different; recommend,
+search, list and explain without a shopper; read products by id, and photos: for a merchandiser. Nothing of shoppers
+or models.
 """
 Global___Role: typing_extensions.TypeAlias = Role
 

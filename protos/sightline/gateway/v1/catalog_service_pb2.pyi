@@ -10,6 +10,7 @@ import google.protobuf.field_mask_pb2
 import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
+import google.protobuf.timestamp_pb2
 import google.rpc.status_pb2
 import google.type.money_pb2
 import sightline.common.v1.answer_pb2
@@ -868,3 +869,184 @@ class RejectedRow(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["import_id", b"import_id", "product_id", b"product_id", "row_number", b"row_number", "status", b"status"]) -> None: ...
 
 Global___RejectedRow: typing_extensions.TypeAlias = RejectedRow
+
+@typing.final
+class DistinctPair(google.protobuf.message.Message):
+    """Two products of the same picture that are different ones, as decided."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    OTHER_PRODUCT_ID_FIELD_NUMBER: builtins.int
+    AUTHOR_FIELD_NUMBER: builtins.int
+    CREATE_TIME_FIELD_NUMBER: builtins.int
+    product_id: builtins.str
+    """Id of one product, the first of the two in the order of code points."""
+    other_product_id: builtins.str
+    """Id of the other product."""
+    author: builtins.str
+    """Caller who decided it. Empty if it was not authenticated."""
+    @property
+    def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it was decided (UTC)."""
+
+    def __init__(
+        self,
+        *,
+        product_id: builtins.str = ...,
+        other_product_id: builtins.str = ...,
+        author: builtins.str = ...,
+        create_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["create_time", b"create_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["author", b"author", "create_time", b"create_time", "other_product_id", b"other_product_id", "product_id", b"product_id"]) -> None: ...
+
+Global___DistinctPair: typing_extensions.TypeAlias = DistinctPair
+
+@typing.final
+class MarkDistinctProductsRequest(google.protobuf.message.Message):
+    """Request to decide that products are different."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    @property
+    def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """2 to 20 product ids, each once. Required."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "product_ids", b"product_ids", "request_id", b"request_id"]) -> None: ...
+
+Global___MarkDistinctProductsRequest: typing_extensions.TypeAlias = MarkDistinctProductsRequest
+
+@typing.final
+class MarkDistinctProductsResponse(google.protobuf.message.Message):
+    """The decided pairs."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PAIRS_FIELD_NUMBER: builtins.int
+    @property
+    def pairs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___DistinctPair]:
+        """Each two of the products, by their ids. A pair that was decided before keeps its author and time."""
+
+    def __init__(
+        self,
+        *,
+        pairs: collections.abc.Iterable[Global___DistinctPair] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["pairs", b"pairs"]) -> None: ...
+
+Global___MarkDistinctProductsResponse: typing_extensions.TypeAlias = MarkDistinctProductsResponse
+
+@typing.final
+class UnmarkDistinctProductsRequest(google.protobuf.message.Message):
+    """Request to take decisions back."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    @property
+    def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """2 to 20 product ids, each once. Required."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "product_ids", b"product_ids", "request_id", b"request_id"]) -> None: ...
+
+Global___UnmarkDistinctProductsRequest: typing_extensions.TypeAlias = UnmarkDistinctProductsRequest
+
+@typing.final
+class UnmarkDistinctProductsResponse(google.protobuf.message.Message):
+    """Result of taking decisions back."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DELETED_COUNT_FIELD_NUMBER: builtins.int
+    deleted_count: builtins.int
+    """Number of pairs that were decided before."""
+    def __init__(
+        self,
+        *,
+        deleted_count: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deleted_count", b"deleted_count"]) -> None: ...
+
+Global___UnmarkDistinctProductsResponse: typing_extensions.TypeAlias = UnmarkDistinctProductsResponse
+
+@typing.final
+class ListDistinctProductsRequest(google.protobuf.message.Message):
+    """Request for the decided pairs."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    page_size: builtins.int
+    """Maximum number of results, 1 to 1,000. Default: 50. Other values are rejected."""
+    page_token: builtins.str
+    """`next_page_token` of the previous response. Empty for the first page."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "page_size", b"page_size", "page_token", b"page_token", "request_id", b"request_id"]) -> None: ...
+
+Global___ListDistinctProductsRequest: typing_extensions.TypeAlias = ListDistinctProductsRequest
+
+@typing.final
+class ListDistinctProductsResponse(google.protobuf.message.Message):
+    """A page of decided pairs."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PAIRS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """Token of the next page. Empty on the last page."""
+    @property
+    def pairs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___DistinctPair]:
+        """The pairs."""
+
+    def __init__(
+        self,
+        *,
+        pairs: collections.abc.Iterable[Global___DistinctPair] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["next_page_token", b"next_page_token", "pairs", b"pairs"]) -> None: ...
+
+Global___ListDistinctProductsResponse: typing_extensions.TypeAlias = ListDistinctProductsResponse

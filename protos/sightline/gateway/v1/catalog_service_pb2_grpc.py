@@ -97,6 +97,21 @@ class CatalogServiceStub(object):
                 request_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListRejectedRowsRequest.SerializeToString,
                 response_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListRejectedRowsResponse.FromString,
                 _registered_method=True)
+        self.MarkDistinctProducts = channel.unary_unary(
+                '/sightline.gateway.v1.CatalogService/MarkDistinctProducts',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.MarkDistinctProductsRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.MarkDistinctProductsResponse.FromString,
+                _registered_method=True)
+        self.UnmarkDistinctProducts = channel.unary_unary(
+                '/sightline.gateway.v1.CatalogService/UnmarkDistinctProducts',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.UnmarkDistinctProductsRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.UnmarkDistinctProductsResponse.FromString,
+                _registered_method=True)
+        self.ListDistinctProducts = channel.unary_unary(
+                '/sightline.gateway.v1.CatalogService/ListDistinctProducts',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListDistinctProductsRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListDistinctProductsResponse.FromString,
+                _registered_method=True)
         self.GetImage = channel.unary_unary(
                 '/sightline.gateway.v1.CatalogService/GetImage',
                 request_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.GetImageRequest.SerializeToString,
@@ -204,6 +219,29 @@ class CatalogServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MarkDistinctProducts(self, request, context):
+        """Decides that products of the same picture are different ones: each two of those named. A pair stays decided until one
+        of the two is deleted or gets another first photo; deciding it again changes nothing. Lists of products to decide on
+        leave decided pairs out; answers go on showing one product of a picture. PRODUCT_NOT_FOUND, DISTINCT_PAIRS_FULL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnmarkDistinctProducts(self, request, context):
+        """Takes decisions of MarkDistinctProducts back: those about each two of the named products.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDistinctProducts(self, request, context):
+        """Lists the pairs of products that were decided to be different, in no particular order. PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetImage(self, request, context):
         """Returns the bytes of a photo. IMAGE_NOT_FOUND.
         """
@@ -273,6 +311,21 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.ListRejectedRows,
                     request_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListRejectedRowsRequest.FromString,
                     response_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListRejectedRowsResponse.SerializeToString,
+            ),
+            'MarkDistinctProducts': grpc.unary_unary_rpc_method_handler(
+                    servicer.MarkDistinctProducts,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.MarkDistinctProductsRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.MarkDistinctProductsResponse.SerializeToString,
+            ),
+            'UnmarkDistinctProducts': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnmarkDistinctProducts,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.UnmarkDistinctProductsRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.UnmarkDistinctProductsResponse.SerializeToString,
+            ),
+            'ListDistinctProducts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDistinctProducts,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListDistinctProductsRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListDistinctProductsResponse.SerializeToString,
             ),
             'GetImage': grpc.unary_unary_rpc_method_handler(
                     servicer.GetImage,
@@ -605,6 +658,87 @@ class CatalogService(object):
             '/sightline.gateway.v1.CatalogService/ListRejectedRows',
             sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListRejectedRowsRequest.SerializeToString,
             sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListRejectedRowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MarkDistinctProducts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.CatalogService/MarkDistinctProducts',
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.MarkDistinctProductsRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.MarkDistinctProductsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnmarkDistinctProducts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.CatalogService/UnmarkDistinctProducts',
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.UnmarkDistinctProductsRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.UnmarkDistinctProductsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDistinctProducts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.CatalogService/ListDistinctProducts',
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListDistinctProductsRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListDistinctProductsResponse.FromString,
             options,
             channel_credentials,
             insecure,

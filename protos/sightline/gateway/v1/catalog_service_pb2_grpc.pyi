@@ -219,6 +219,54 @@ _CatalogServiceListRejectedRowsType = typing_extensions.TypeVar(
     ],
 )
 
+_CatalogServiceMarkDistinctProductsType = typing_extensions.TypeVar(
+    '_CatalogServiceMarkDistinctProductsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.MarkDistinctProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.MarkDistinctProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.MarkDistinctProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.MarkDistinctProductsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.MarkDistinctProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.MarkDistinctProductsResponse,
+    ],
+)
+
+_CatalogServiceUnmarkDistinctProductsType = typing_extensions.TypeVar(
+    '_CatalogServiceUnmarkDistinctProductsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.UnmarkDistinctProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.UnmarkDistinctProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.UnmarkDistinctProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.UnmarkDistinctProductsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.UnmarkDistinctProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.UnmarkDistinctProductsResponse,
+    ],
+)
+
+_CatalogServiceListDistinctProductsType = typing_extensions.TypeVar(
+    '_CatalogServiceListDistinctProductsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.ListDistinctProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.ListDistinctProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.ListDistinctProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.ListDistinctProductsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.ListDistinctProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.ListDistinctProductsResponse,
+    ],
+)
+
 _CatalogServiceGetImageType = typing_extensions.TypeVar(
     '_CatalogServiceGetImageType',
     grpc.UnaryUnaryMultiCallable[
@@ -235,7 +283,7 @@ _CatalogServiceGetImageType = typing_extensions.TypeVar(
     ],
 )
 
-class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _CatalogServiceGetProductType, _CatalogServiceListProductsType, _CatalogServiceListMisfitsType, _CatalogServiceDeleteProductsType, _CatalogServiceUpdateProductsType, _CatalogServiceUpdateOffersType, _CatalogServicePurgeProductsType, _CatalogServiceOpenImportType, _CatalogServiceImportProductsType, _CatalogServiceCloseImportType, _CatalogServiceListRejectedRowsType, _CatalogServiceGetImageType]):
+class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _CatalogServiceGetProductType, _CatalogServiceListProductsType, _CatalogServiceListMisfitsType, _CatalogServiceDeleteProductsType, _CatalogServiceUpdateProductsType, _CatalogServiceUpdateOffersType, _CatalogServicePurgeProductsType, _CatalogServiceOpenImportType, _CatalogServiceImportProductsType, _CatalogServiceCloseImportType, _CatalogServiceListRejectedRowsType, _CatalogServiceMarkDistinctProductsType, _CatalogServiceUnmarkDistinctProductsType, _CatalogServiceListDistinctProductsType, _CatalogServiceGetImageType]):
     """Products of a catalog: writes, reads and imports."""
 
     @typing.overload
@@ -287,6 +335,18 @@ class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _Cata
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsRequest,
             sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.MarkDistinctProductsRequest,
+            sightline.gateway.v1.catalog_service_pb2.MarkDistinctProductsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.UnmarkDistinctProductsRequest,
+            sightline.gateway.v1.catalog_service_pb2.UnmarkDistinctProductsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.ListDistinctProductsRequest,
+            sightline.gateway.v1.catalog_service_pb2.ListDistinctProductsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.catalog_service_pb2.GetImageRequest,
@@ -343,6 +403,18 @@ class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _Cata
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsRequest,
             sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.MarkDistinctProductsRequest,
+            sightline.gateway.v1.catalog_service_pb2.MarkDistinctProductsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.UnmarkDistinctProductsRequest,
+            sightline.gateway.v1.catalog_service_pb2.UnmarkDistinctProductsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.ListDistinctProductsRequest,
+            sightline.gateway.v1.catalog_service_pb2.ListDistinctProductsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.catalog_service_pb2.GetImageRequest,
@@ -405,6 +477,18 @@ class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _Cata
     and of each import the highest row numbers. Closing an import deletes what is kept of its rows.
     """
 
+    MarkDistinctProducts: _CatalogServiceMarkDistinctProductsType
+    """Decides that products of the same picture are different ones: each two of those named. A pair stays decided until one
+    of the two is deleted or gets another first photo; deciding it again changes nothing. Lists of products to decide on
+    leave decided pairs out; answers go on showing one product of a picture. PRODUCT_NOT_FOUND, DISTINCT_PAIRS_FULL.
+    """
+
+    UnmarkDistinctProducts: _CatalogServiceUnmarkDistinctProductsType
+    """Takes decisions of MarkDistinctProducts back: those about each two of the named products."""
+
+    ListDistinctProducts: _CatalogServiceListDistinctProductsType
+    """Lists the pairs of products that were decided to be different, in no particular order. PAGE_TOKEN_INVALID."""
+
     GetImage: _CatalogServiceGetImageType
     """Returns the bytes of a photo. IMAGE_NOT_FOUND."""
 
@@ -456,6 +540,18 @@ CatalogServiceAsyncStub: typing_extensions.TypeAlias = CatalogServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsRequest,
         sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.MarkDistinctProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.MarkDistinctProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.UnmarkDistinctProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.UnmarkDistinctProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.ListDistinctProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.ListDistinctProductsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.catalog_service_pb2.GetImageRequest,
@@ -580,6 +676,33 @@ class CatalogServiceServicer(metaclass=abc.ABCMeta):
         """Lists the newest rows that open imports rejected, with the reasons: rows of the import that took rows last come first,
         and of each import the highest row numbers. Closing an import deletes what is kept of its rows.
         """
+
+    @abc.abstractmethod
+    def MarkDistinctProducts(
+        self,
+        request: sightline.gateway.v1.catalog_service_pb2.MarkDistinctProductsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.MarkDistinctProductsResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.MarkDistinctProductsResponse]]:
+        """Decides that products of the same picture are different ones: each two of those named. A pair stays decided until one
+        of the two is deleted or gets another first photo; deciding it again changes nothing. Lists of products to decide on
+        leave decided pairs out; answers go on showing one product of a picture. PRODUCT_NOT_FOUND, DISTINCT_PAIRS_FULL.
+        """
+
+    @abc.abstractmethod
+    def UnmarkDistinctProducts(
+        self,
+        request: sightline.gateway.v1.catalog_service_pb2.UnmarkDistinctProductsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.UnmarkDistinctProductsResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.UnmarkDistinctProductsResponse]]:
+        """Takes decisions of MarkDistinctProducts back: those about each two of the named products."""
+
+    @abc.abstractmethod
+    def ListDistinctProducts(
+        self,
+        request: sightline.gateway.v1.catalog_service_pb2.ListDistinctProductsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.ListDistinctProductsResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.ListDistinctProductsResponse]]:
+        """Lists the pairs of products that were decided to be different, in no particular order. PAGE_TOKEN_INVALID."""
 
     @abc.abstractmethod
     def GetImage(

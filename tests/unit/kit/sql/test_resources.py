@@ -119,6 +119,10 @@ def test_equal_contents_come_before_exists_and_full(connection: Connection) -> N
     assert SHELVES.create(connection, SHELF, "other", "c", number=6)[1]
     with pytest.raises(Full, match="1 shelves"):
         SHELVES.create(connection, SHELF, "other", "d", most=1, number=7)
+    SHELVES.check_room(connection, "other", coming=1)
+    SHELVES.check_room(connection, "s", coming=0)
+    with pytest.raises(Full, match="2 shelves"):
+        SHELVES.check_room(connection, "other", coming=2)
 
 
 def test_equal_contents_come_before_the_etag() -> None:

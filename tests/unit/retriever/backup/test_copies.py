@@ -108,6 +108,7 @@ async def test_a_copy_has_the_products_photos_and_vectors_of_the_catalog(
     draft = SceneText.of("home", "views = 1\n", "ann", "")
     scene = await here.record.write_draft("default", draft, "")
     document = await here.record.scene("default", SYNONYMS_DOCUMENT)
+    pairs = await here.record.mark_distinct("default", ["p/ü 0", "p/ü 1"], "ann")
     before = await here.products()
     clock.now += 10**9
     result = await copied(here, Offering(failures=1))
@@ -122,6 +123,7 @@ async def test_a_copy_has_the_products_photos_and_vectors_of_the_catalog(
     assert await here.record.synonyms("copy") == synonyms
     assert await here.record.scene("copy", "home") == scene
     assert await here.record.scene("copy", SYNONYMS_DOCUMENT) == document
+    assert await here.record.distinct_pairs("copy") == pairs
     photos = {name for catalog, name in here.photos.stored if catalog == "default"}
     assert {name for catalog, name in here.photos.stored if catalog == "copy"} == photos
     for name, count in (("visual-1", 5), ("texts", 1)):

@@ -418,3 +418,72 @@ async def test_synonyms_that_the_record_would_reject_are_damaged(
     await here.record.set_synonyms("default", (SynonymRule(("alone",)),), "")
     with pytest.raises(BackupDamaged):
         await place("there").restore(await here.back_up())
+
+
+async def decided(where: Place, catalog: str = "default") -> list[tuple[str, str, str, int]]:
+    found = await where.record.distinct_pairs(catalog)
+    return sorted(
+        (each.product_id, each.other_product_id, each.author, each.create_micros) for each in found
+    )
+
+
+async def test_decisions_that_products_are_different_are_restored(
+    here: Place, place: Callable[[str], Place]
+) -> None:
+    await here.record.mark_distinct("default", [f"p/ü {n}" for n in range(3)], "ann")
+    before, backup_id, there = await decided(here), await here.back_up(), place("there")
+    assert len(before) == 3
+    await there.restore(backup_id)
+    assert await decided(there) == before
+    await here.record.unmark_distinct("default", [f"p/ü {n}" for n in range(3)])
+    await here.record.mark_distinct("default", ["p/ü 0", "p/ü 1"], "ben")
+    own = await decided(here)
+    await here.restore(backup_id, force=True)
+    assert [*own, *before[1:]] == await decided(here), "what is decided since is kept"
+
+
+async def test_a_decision_without_its_product_is_left_out(
+    here: Place, place: Callable[[str], Place]
+) -> None:
+    await here.record.mark_distinct("default", ["p/ü 0", "p/ü 1"], "ann")
+    await here.record.mark_distinct("default", ["p/ü 1", "p/ü 2"], "ann")
+    rows = [
+        {
+            **{"product_id": one, "other_product_id": other, "author": "", "create_time": 1},
+            **{"image_id": "", "other_image_id": ""},
+        }
+        for one, other in (("gone", "p/ü 2"), ("p/ü 0", "p/ü 2"))
+    ]
+    await here.record.restore_pairs("default", rows)
+    assert [each[:2] for each in await decided(here)] == [
+        ("p/ü 0", "p/ü 1"), ("p/ü 1", "p/ü 2")
+    ], "one product is unknown, and the others have photos since"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"product_id": "p/ü 1", "other_product_id": "p/ü 0"},
+        {"other_product_id": "p/ü 0"},
+        {"create_time": -1},
+    ],
+)
+async def test_a_decision_that_the_record_would_reject_is_damaged(
+    here: Place, place: Callable[[str], Place], wrong: dict[str, Any]
+) -> None:
+    await here.record.mark_distinct("default", ["p/ü 0", "p/ü 1"], "ann")
+    table = tables.distinct_pairs
+    await here.db.write(lambda connection: connection.execute(table.update().values(**wrong)))
+    backup_id = await here.back_up()
+    with pytest.raises(BackupDamaged, match="invalid pair"):
+        await place("there").restore(backup_id)
+
+
+async def test_a_backup_has_no_more_decisions_than_a_catalog(
+    here: Place, place: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await here.record.mark_distinct("default", [f"p/ü {n}" for n in range(3)], "ann")
+    backup_id = await here.back_up()
+    monkeypatch.setattr(restores, "MOST_PAIRS", 2)
+    with pytest.raises(BackupDamaged, match="too many"):
+        await place("there").restore(backup_id)

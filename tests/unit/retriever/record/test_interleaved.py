@@ -156,6 +156,20 @@ async def deletions(here: World) -> Writers:
     }
 
 
+async def distinct_pairs(here: World) -> Writers:
+    record = here.record
+    await record.write(C, [write("a", PHOTO), write("c")])
+    pair: Row = {"product_id": "a", "other_product_id": "c", "image_id": image_id(PHOTO)}
+    pair |= {"other_image_id": "", "author": "ben", "create_time": 1}
+    return {
+        "write": lambda w: w.record.write(C, [write("a", OTHER)]),
+        "delete": lambda w: w.record.delete(C, ["c"]),
+        "mark_distinct": lambda w: w.record.mark_distinct(C, ["a", "c"], "ann"),
+        "unmark_distinct": lambda w: w.record.unmark_distinct(C, ["a", "c"]),
+        "restore_pairs": lambda w: w.record.restore_pairs(C, [pair]),
+    }
+
+
 async def archives(here: World) -> Writers:
     record = here.record
     await record.write(C, [write("p"), write("q", parent_id="p")])
@@ -292,6 +306,7 @@ RESOURCES = (
     products,
     texts,
     deletions,
+    distinct_pairs,
     archives,
     synonyms,
     scenes,

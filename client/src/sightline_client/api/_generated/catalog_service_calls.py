@@ -10,6 +10,7 @@ from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests
 from sightline_client.values.catalog import (
     Deletion,
+    DistinctPair,
     ImportMode,
     ImportState,
     PhotoMisfit,
@@ -199,6 +200,71 @@ class CatalogServiceCalls(Connected):
                 ).rows
             ]
         )
+
+    async def mark_distinct_products(
+        self, product_ids: Iterable[str], *, timeout: float | None = None
+    ) -> tuple[DistinctPair, ...]:
+        """Decide that products of the same picture are different ones: each two of those named. A
+        pair stays decided until one of the two is deleted or gets another first photo; deciding it
+        again changes nothing. Lists of products to decide on leave decided pairs out; answers go on
+        showing one product of a picture. Fails with PRODUCT_NOT_FOUND, DISTINCT_PAIRS_FULL.
+
+        Args:
+            product_ids: 2 to 20 product ids, each once.
+
+        Raises:
+            NotFound: PRODUCT_NOT_FOUND.
+            ResourceExhausted: DISTINCT_PAIRS_FULL.
+        """
+        return tuple(
+            [
+                from_wire.distinct_pair(each)
+                for each in (
+                    await self._ask(
+                        self.calls.catalog.MarkDistinctProducts,
+                        catalog_service_pb2.MarkDistinctProductsRequest,
+                        timeout,
+                        product_ids=product_ids,
+                    )
+                ).pairs
+            ]
+        )
+
+    async def unmark_distinct_products(
+        self, product_ids: Iterable[str], *, timeout: float | None = None
+    ) -> int:
+        """Take decisions of ``mark_distinct_products`` back: those about each two of the named
+        products.
+
+        Args:
+            product_ids: 2 to 20 product ids, each once.
+        """
+        return (
+            await self._ask(
+                self.calls.catalog.UnmarkDistinctProducts,
+                catalog_service_pb2.UnmarkDistinctProductsRequest,
+                timeout,
+                product_ids=product_ids,
+            )
+        ).deleted_count
+
+    async def list_distinct_products(
+        self, *, timeout: float | None = None
+    ) -> AsyncIterator[DistinctPair]:
+        """Yield the pairs of products that were decided to be different, in no particular order.
+        Fails with PAGE_TOKEN_INVALID. They are read page by page; ``timeout`` is that of one page.
+
+        Raises:
+            InvalidRequest: PAGE_TOKEN_INVALID.
+        """
+        async for page in self._ask_pages(
+            self.calls.catalog.ListDistinctProducts,
+            catalog_service_pb2.ListDistinctProductsRequest,
+            timeout,
+            page_size=200,
+        ):
+            for each in page.pairs:
+                yield from_wire.distinct_pair(each)
 
     async def get_image(self, image_id: str, *, timeout: float | None = None) -> ProductImage:
         """Return the bytes of a photo. Fails with IMAGE_NOT_FOUND.

@@ -19,7 +19,7 @@ from sightline_client.cli.show import grids, listings, page, tables
 from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import answer_pages, following
 from sightline_client.cli.work.patience import Patience
-from sightline_client.cli.work.plain_commands import Given, PlainCommands, argument
+from sightline_client.cli.work.plain_commands import Given, PlainCommands, argument, number
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.values.catalog import ProductOrder
@@ -163,6 +163,37 @@ def misfits(
     response = suite.run(ask)
     rows = [from_wire.photo_misfit(each) for each in response.misfits]
     suite.show(response, lambda: listings.misfits(rows, response.examined_count))
+
+
+_DISTINCT = Given("products", Annotated[list[str], options.argument("ID…")], to="product_ids")
+app.call(
+    "mark-distinct",
+    """Decide that products of the same picture are different ones: each two of those named.
+
+    The console leaves such pairs out of the products to decide on, until one of the two is deleted
+    or gets another first photo. Answers go on showing one product of a picture.""",
+    "products mark-distinct wine-1 wine-2",
+    SightlineClient.mark_distinct_products,
+    _DISTINCT,
+    shows=listings.distinct_pairs,
+)
+app.call(
+    "unmark-distinct",
+    "Take decisions of `products mark-distinct` back: those about each two of the products.",
+    "products unmark-distinct wine-1 wine-2",
+    SightlineClient.unmark_distinct_products,
+    _DISTINCT,
+    shows=lambda count: Text(tables.counted(count, "pair taken back", "pairs taken back")),
+)
+app.rows(
+    "distinct",
+    "List pairs of products that were decided to be different, in no particular order.",
+    "products distinct --top 100",
+    "catalog.ListDistinctProducts",
+    number("top", "N", "Maximum number of pairs.", 1, 1000, default=50, to="page_size"),
+    reads=from_wire.distinct_pair,
+    shows=listings.distinct_pairs,
+)
 
 
 @app.command()

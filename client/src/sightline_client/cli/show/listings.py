@@ -16,7 +16,7 @@ from sightline_client.cli.show.value_tables import Column, ValueTable, moment
 from sightline_client.convert import from_wire
 from sightline_client.files.audit import AuditSegment
 from sightline_client.values.answers import FoundProduct, Listing, RecommendedProduct, SearchResults
-from sightline_client.values.catalog import CategoryDoubt, PhotoMisfit
+from sightline_client.values.catalog import CategoryDoubt, DistinctPair, PhotoMisfit
 from sightline_client.values.catalogs import Catalog, CatalogAlias, SteeredBy
 from sightline_client.values.evaluation import EvaluationVerdict
 from sightline_client.values.facets import Facet
@@ -146,6 +146,16 @@ backups = ValueTable(
     },
     empty="No backups: `sightline backup create` makes one.",
     spare=("photos", "vectors"),
+)
+distinct_pairs = ValueTable(
+    DistinctPair,
+    {
+        "product": "product_id",
+        "other product": "other_product_id",
+        "author": "author or –",
+        "time": "create_time",
+    },
+    empty="No products of one picture were decided to be different.",
 )
 takedowns = ValueTable(
     Takedown,

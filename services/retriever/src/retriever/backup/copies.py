@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from retriever.backup.archive.writing import Spool, fill
 from retriever.backup.backups import BackupTools, affordable
-from retriever.backup.restores import Products, by_scene, in_turn, joined, register
+from retriever.backup.restores import Products, in_turn, joined, register, write_others
 from retriever.catalog.deletions import sweep
 from retriever.catalog.images import stored_photo
 from retriever.domain import registry
@@ -246,10 +246,7 @@ async def _write(
     await each(copied.rows("images"), partial(record.restore_images, target))
     await each(copied.rows("vectors"), put_vectors)
     await each(([pair] for pair in _with_texts(copied)), put_products)
-    await each(copied.rows("pending"), partial(record.restore_pending, target))
-    await each(copied.rows("synonyms"), partial(record.restore_synonyms, target, before))
-    for texts in ("scene_texts", "synonym_texts"):
-        await each(by_scene(copied.rows(texts)), partial(record.restore_scene, target))
+    await write_others(each, copied, record, target, before)
     progress.add(copied.counts["product_images"])
 
 

@@ -25,6 +25,7 @@ from retriever.catalog.deletions import sweep
 from retriever.domain import scenes
 from retriever.domain.archive import Row, generations_of, table_file
 from retriever.domain.collection_names import new_collection
+from retriever.domain.distinct_pairs import MOST_PAIRS
 from retriever.domain.errors import ImageTakenDown, IndexParametersInvalid, SynonymsInvalid
 from retriever.domain.generation import (
     MAX_DIMENSION,
@@ -135,6 +136,18 @@ def check_tables(reader: ArchiveReader, record: Record, progress: Progress) -> N
         for batch in reader.rows(texts):
             progress.add(0)
             _check_scenes(texts, batch)
+    count = 0
+    for batch in reader.rows("distinct_pairs"):
+        progress.add(0)
+        count += len(batch)
+        _check_pairs(batch, count)
+
+
+def _check_pairs(batch: Sequence[Row], count: int) -> None:
+    ordered = all(row["product_id"] < row["other_product_id"] for row in batch)
+    timed = all(0 <= row["create_time"] < 2**62 for row in batch)
+    if not ordered or not timed or count > MOST_PAIRS:
+        raise _damaged("distinct_pairs", "holds an invalid pair, or too many")
 
 
 def _check_scenes(table: str, batch: Sequence[Row]) -> None:
@@ -367,15 +380,28 @@ async def _write(
     await each(reader.rows("images"), partial(record.restore_images, catalog))
     await each(reader.rows("vectors"), partial(record.restore_vectors, catalog))
     await each(joined(reader), partial(record.restore_products, catalog, before))
-    await each(reader.rows("pending"), partial(record.restore_pending, catalog))
-    await each(reader.rows("synonyms"), partial(record.restore_synonyms, catalog, before))
-    for texts in ("scene_texts", "synonym_texts"):
-        await each(by_scene(reader.rows(texts)), partial(record.restore_scene, catalog))
-
+    await write_others(each, reader, record, catalog, before)
     progress.add(reader.manifest.rows(table_file("product_images")))
 
 
-def by_scene(batches: Iterator[list[Row]]) -> Iterator[list[Row]]:
+WriteEach: TypeAlias = Callable[
+    [Iterator[list[Any]], Callable[[list[Any]], Awaitable[object]]], Awaitable[None]
+]
+"""Writes batches, each in a transaction; see `in_turn`."""
+
+
+async def write_others(
+    each: WriteEach, tables: TableRows, record: Record, catalog: str, before: int
+) -> None:
+    """Write the tables that follow the products."""
+    await each(tables.rows("pending"), partial(record.restore_pending, catalog))
+    await each(tables.rows("synonyms"), partial(record.restore_synonyms, catalog, before))
+    for texts in ("scene_texts", "synonym_texts"):
+        await each(_by_scene(tables.rows(texts)), partial(record.restore_scene, catalog))
+    await each(tables.rows("distinct_pairs"), partial(record.restore_pairs, catalog))
+
+
+def _by_scene(batches: Iterator[list[Row]]) -> Iterator[list[Row]]:
     """Yield the texts of each scene, which are in order."""
     for _, texts in groupby(chain.from_iterable(batches), lambda row: row["scene"]):
         yield list(texts)

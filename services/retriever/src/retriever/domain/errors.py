@@ -54,6 +54,7 @@ ServiceError
 │   ├── CatalogAliasesFull     CATALOG_ALIASES_FULL
 │   ├── GenerationsFull        GENERATIONS_FULL
 │   ├── SceneDocumentsFull     SCENE_DOCUMENTS_FULL
+│   ├── DistinctPairsFull      DISTINCT_PAIRS_FULL
 │   ├── PhotosFull             PHOTO_STORE_FULL
 │   └── BackupQuota            BACKUP_QUOTA
 ├── DeadlineExceeded
@@ -234,6 +235,16 @@ class CatalogsFull(errors.ResourceExhausted, reason="CATALOGS_FULL"):
     def __init__(self, most: int) -> None:
         super().__init__(
             f"there are {most} catalogs beside the declared ones: raise RETRIEVER_MAX_CATALOGS"
+        )
+
+
+class DistinctPairsFull(errors.ResourceExhausted, reason="DISTINCT_PAIRS_FULL"):
+    """Quota of a catalog's pairs of different products exceeded."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"this catalog may have {most} pairs of products that were decided to be different:"
+            " take some back first (UnmarkDistinctProducts), or give products photos of their own"
         )
 
 

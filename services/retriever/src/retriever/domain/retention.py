@@ -14,6 +14,7 @@ TABLES: Final[Mapping[str, tuple[Term, str]]] = {
     "product_images": (GOES, "with the product"),
     "keywords": (GOES, "with the product"),
     "doubts": (GOES, "with the product, or until its category agrees"),
+    "distinct_pairs": (BOUNDED, "until a product of the two is deleted; at most 10,000 a catalog"),
     "product_vectors": (GOES, "with the product, or the last generation of the version"),
     "images": (GOES, "RETRIEVER_PHOTO_DAYS after the last product that had the photo"),
     "unnamed": (GOES, "with the photo"),

@@ -16,6 +16,7 @@ from retriever.domain.archive import ArchiveColumn, ArchiveTable, ColumnType, Ro
 from retriever.domain.generation import TEXT_SPACE, Generation
 from retriever.record.generations import live_generations
 from retriever.record.tables import (
+    distinct_pairs,
     images,
     pending,
     product_images,
@@ -41,6 +42,7 @@ _OWN: Mapping[sa.Table, frozenset[str]] = {
     synonyms: frozenset({"catalog_id", "seq"}),
     scene_texts: frozenset({"catalog_id", "planned_time"}),
     synonym_texts: frozenset({"catalog_id", "planned_time"}),
+    distinct_pairs: frozenset({"catalog_id", "pair_id"}),
 }
 """Tables of an archive in their order, each with the columns that are not archived."""
 _TEXTS = {product_vectors: frozenset({"catalog_id", "row_id", "seq"})}
@@ -56,7 +58,7 @@ _BATCHES = {
 """26 MB at 1,280 dimensions; products have up to 200 kB, synonyms and their texts up to 7 MB,
 texts of scenes 64 KiB."""
 _OTHERS = 2_000
-_OPTIONAL = frozenset({"scene_texts", "synonym_texts"})
+_OPTIONAL = frozenset({"scene_texts", "synonym_texts", "distinct_pairs"})
 
 
 def _table(of: sa.Table, own: frozenset[str]) -> ArchiveTable:

@@ -28,6 +28,12 @@ from retriever.record import (
 )
 from retriever.record.category_mismatches import count_mismatched, read_mismatches
 from retriever.record.commit_cache import CommitCache, TurnVersion
+from retriever.record.distinct_pairs import (
+    PAIRS,
+    mark_distinct,
+    restore_pairs,
+    unmark_distinct,
+)
 from retriever.record.freshness import read_counts, read_freshness, read_generation_snapshot
 from retriever.record.generations import (
     all_generations,
@@ -193,6 +199,11 @@ class Record:
     words = _reads(keywords.read_words)
     words_since = _reads(keywords.read_words_since)
 
+    # Products of one picture that are different
+    mark_distinct = _writes_now(mark_distinct)
+    unmark_distinct = _writes_now(unmark_distinct)
+    distinct_pairs = _reads(PAIRS.page)
+
     # Synonyms
     synonyms = _reads(read_synonyms)
     synonyms_since = _reads(read_synonyms_since)
@@ -252,6 +263,7 @@ class Record:
     restore_pending = _writes_now(restoring.put_pending)
     restore_synonyms = _writes_now(restore_synonyms)
     restore_scene = _writes_now(restore_scene)
+    restore_pairs = _writes_now(restore_pairs)
     reach = _writes_now(session.reach)
 
     # Searches

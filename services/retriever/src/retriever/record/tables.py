@@ -41,10 +41,10 @@ def _of_field(field: Field) -> Iterable[sa.Column[Any]]:
             return _values(*field.stored)
 
 
-def _of_product() -> sa.ForeignKeyConstraint:
-    """Return a foreign key that deletes a row with its product."""
+def _of_product(column: str = "product_id") -> sa.ForeignKeyConstraint:
+    """Return a foreign key that deletes a row with the product that a column names."""
     product = ["products.catalog_id", "products.product_id"]
-    return sa.ForeignKeyConstraint(["catalog_id", "product_id"], product, ondelete="CASCADE")
+    return sa.ForeignKeyConstraint(["catalog_id", column], product, ondelete="CASCADE")
 
 
 synonyms = sa.Table(
@@ -200,6 +200,21 @@ mismatches = sa.Table(
 )
 """Photos that contradict their product's category (domain/category_mismatch.py). `category`: the
 one contradicted. `instead`: the more probable one; empty if unknown."""
+
+distinct_pairs = sa.Table(
+    "distinct_pairs",
+    metadata,
+    *_keys("catalog_id", "pair_id"),
+    *_values("product_id", "other_product_id", "image_id", "other_image_id", "author"),
+    *_values("create_time", kind=_Number),
+    _of_product(),
+    _of_product("other_product_id"),
+    sa.Index("distinct_pairs_product", "catalog_id", "product_id"),
+    sa.Index("distinct_pairs_other", "catalog_id", "other_product_id"),
+)
+"""Products of one picture that were decided to be different (domain/distinct_pairs.py). `pair_id`:
+derived from their ids. `image_id`, `other_image_id`: their first photos; the decision does not hold
+with others."""
 
 vectors = sa.Table(
     "vectors",

@@ -9,6 +9,7 @@ from retriever.catalog import deletions, imports, partial_updates, products
 from retriever.catalog.products import FoundProducts
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.columns.column_cache import Columns
+from retriever.domain.distinct_pairs import DistinctPair
 from retriever.ports.photos import Photos
 from retriever.record import Record
 from retriever.search import facets, listing
@@ -21,10 +22,11 @@ from retriever.servicer import (
     product_messages,
 )
 from retriever.servicer import messages as wire
+from retriever.servicer.scenes import author_of
 from retriever.servicer.shown_products import PassingProducts, ShownProducts
 from retriever.servicer.table_columns import COSTS, LISTED, product_columns
 from servicekit.jobs.queue import Jobs
-from servicekit.rpc.requests import check_count, enter, page_size
+from servicekit.rpc.requests import Pages, check_count, enter, page_size
 from servicekit.rpc.server import Context
 from servicekit.status import to_status
 from servicekit.tasks.off_loop import in_parts
@@ -362,6 +364,35 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             ]
         )
 
+    async def MarkDistinctProducts(
+        self, request: gateway_pb.MarkDistinctProductsRequest, context: Context
+    ) -> gateway_pb.MarkDistinctProductsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        author = author_of(context)
+        pairs = await self.record.mark_distinct(catalog, request.product_ids, author)
+        return gateway_pb.MarkDistinctProductsResponse(pairs=map(_pair, pairs))
+
+    async def UnmarkDistinctProducts(
+        self, request: gateway_pb.UnmarkDistinctProductsRequest, context: Context
+    ) -> gateway_pb.UnmarkDistinctProductsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        count = await self.record.unmark_distinct(catalog, request.product_ids)
+        return gateway_pb.UnmarkDistinctProductsResponse(deleted_count=count)
+
+    async def ListDistinctProducts(
+        self, request: gateway_pb.ListDistinctProductsRequest, context: Context
+    ) -> gateway_pb.ListDistinctProductsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        found, token = await _PAIR_PAGES.read(
+            *((catalog, "distinct"), request.page_size, request.page_token),
+            lambda place, limit: self.record.distinct_pairs(
+                catalog, after="".join(place), limit=limit
+            ),
+        )
+        return gateway_pb.ListDistinctProductsResponse(
+            pairs=map(_pair, found), next_page_token=token
+        )
+
     async def GetImage(
         self, request: products_pb.GetImageRequest, context: Context
     ) -> products_pb.GetImageResponse:
@@ -370,3 +401,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             catalog, request.image_id, self.record, self.photos
         )
         return products_pb.GetImageResponse(image=product_messages.image_message(image, content))
+
+
+_PAIR_PAGES = Pages[DistinctPair](50, 1_000, lambda pair: (pair.pair_id,), (str,))
+_pair = wire.message_of.writer(gateway_pb.DistinctPair, DistinctPair)
