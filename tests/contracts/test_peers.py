@@ -26,8 +26,9 @@ FRAMES = (
     "services/vision/src/vision/adapters/embedder.py",
     "services/vision/src/vision/adapters/patches.py",
     "services/vision/src/vision/adapters/product_vectors.py",
+    "services/vision/src/vision/adapters/takedowns.py",
 )
-"""Both processes of vision check frames and fit references."""
+"""Both processes of vision check frames and fit references, and look for takedowns."""
 CALLERS: Mapping[PeerName, tuple[str, ...]] = {
     PeerName.GATEWAY: ("services/gateway/src/gateway", REGISTRY),
     PeerName.RETRIEVER: ("services/retriever/src/retriever/adapters/face_finder.py",),

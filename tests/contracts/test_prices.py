@@ -15,11 +15,14 @@ from gateway.state.scenes import SceneFiles
 from gateway.wiring import Gateway, build
 from servicekit import deadlines
 from servicekit.admission import access, quotas
-from servicekit.admission.quotas import QuotaKind
+from servicekit.admission.access import PeerName
 from servicekit.errors import ServiceError
 from servicekit.keys.keyring import open_keys
+from servicekit.rpc import owned
+from sightline.common.v1 import access_pb2, price_pb2
 from tests.engines import free_port
 from tests.fakes.photos import photo
+from tests.fakes.quotas import Usage
 
 REQUESTS: dict[str, dict[str, Any]] = {
     "RecommendValues": {"field": "brand"},
@@ -33,27 +36,6 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "SendFrames": {"watch_id": "a", "frames": [{"image": photo()}]},
 }
 """Fields of requests that are refused without them before they are charged."""
-
-
-class Usage:
-    """Usage of a caller that notes what is charged."""
-
-    def __init__(self) -> None:
-        self.reserved: list[float] = []
-
-    def check(self, quota: QuotaKind) -> None:
-        pass
-
-    def reserve(self, quota: QuotaKind, amount: float) -> float:
-        assert quota is QuotaKind.PROCESSOR_SECONDS
-        self.reserved.append(amount)
-        return amount
-
-    def spend(self, quota: QuotaKind, amount: float = 1.0) -> None:
-        pass
-
-    def states(self) -> list[Any]:
-        return []
 
 
 @pytest.fixture
@@ -92,8 +74,29 @@ async def called(method: Any, handler: Any) -> list[float]:
     return usage.reserved
 
 
+def test_a_price_is_declared_or_computed_and_not_both() -> None:
+    for service in owned.public_services():
+        for method in service.methods:
+            options = method.GetOptions()
+            computed = options.Extensions[access_pb2.access].priced
+            assert not (computed and options.HasExtension(price_pb2.price)), method.full_name
+
+
+def test_the_gateway_computes_no_price_of_the_service_of_cameras() -> None:
+    methods = list(owned.methods_of(PeerName.VISION))
+    assert not [
+        method.name
+        for method in methods
+        if method.GetOptions().Extensions[access_pb2.access].priced
+    ]
+    declared = {
+        method.name for method in methods if method.GetOptions().HasExtension(price_pb2.price)
+    }
+    assert {"DetectProducts", "Inspect", "SendFrames", "StartReferenceFit"} <= declared
+
+
 async def test_every_public_call_is_charged_once_before_it_runs(gateway: Gateway) -> None:
-    """A call is charged by the table `gateway.servicer.charging.OWN`, or as any other."""
+    """A call is charged by the price that is declared or computed, or as any other."""
     found = [*methods(gateway)]
     reserved = await asyncio.gather(
         *(asyncio.create_task(called(method, handler)) for method, handler in found)

@@ -14,9 +14,6 @@ FORWARDING = {
     "model/causes.py": "its name among the services that the gateway calls",
     "model/errors.py": "how it is started, for callers where it is absent",
     "servicer/passthrough.py": "that it is optional",
-    "servicer/detection.py": "messages of a call that the gateway prices",
-    "servicer/inspection.py": "messages of the calls that the gateway prices",
-    "servicer/watches.py": "the same",
     "settings.py": "its address",
 }
 """Modules of the gateway that name it, with what for."""

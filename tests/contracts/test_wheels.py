@@ -137,7 +137,7 @@ async def test_it_installs_alone_loads_whole_and_asks_a_real_gateway_on(
     assert made.returncode == 0, made.stderr
     there = tmp_path / "venv" / "bin"
     into = ("-p", there / "python", "--only-binary", ":all:")
-    extras = f"{client}[pages,parquet,photos]"
+    extras = f"{client}[pages,parquet,photos,vision]"
     done = run(UV, "pip", "install", "-q", *into, protos, extras, agents, console)
     assert done.returncode == 0, done.stderr
     feeds = ("merchant-feed.xml", "merchant-feed.tsv", "pages/kettle.html")

@@ -1,5 +1,6 @@
 """A scripted service of cameras on the wire."""
 
+from servicekit.admission import costs
 from sightline.common.v1 import product_pb2
 from sightline.vision.v1 import (
     detection_service_pb2,
@@ -12,6 +13,9 @@ from tests.fakes.gateway_script import Script
 
 class Watching:
     """Every frame is processed with three parts; a stream has two alerts."""
+
+    FRAME_SECONDS = 1.0
+    """Processor seconds that a frame takes, as it says."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -41,6 +45,7 @@ class Watching:
         result = watch_pb2.FrameResult(outcome=watch_pb2.FrameResult.OUTCOME_PROCESSED)
         result.readings.add(rule_id="gone")
         count = len(request.frames)
+        costs.add(count * self.FRAME_SECONDS)
         return watch_service_pb2.SendFramesResponse(
             results=[result] * count,
             embedded_count=3 * count,
@@ -69,11 +74,15 @@ class Watching:
 class Detecting:
     """A photo shows p1 and an unknown object, of 10 views; decoding took a tenth of a second."""
 
+    SECONDS = 2.0
+    """Processor seconds that a call takes, as it says."""
+
     def __init__(self, script: Script) -> None:
         self.script = script
 
     async def DetectProducts(self, request, context):
         await self.script.take("DetectProducts", request, context)
+        costs.add(self.SECONDS)
         return detection_service_pb2.DetectProductsResponse(
             detections=[{"product_id": "p1", "objectness": 0.5}, {}],
             unknown_count=1,

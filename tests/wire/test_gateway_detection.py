@@ -9,12 +9,14 @@ from pathlib import Path
 import grpc
 import pytest
 
-from gateway.model.price import detection_price, unused_detection_seconds
-from gateway.servicer import detection
+from servicekit.admission import quotas
+from servicekit.admission.quotas import QuotaKind, Quotas
 from servicekit.errors import Code, InvalidArgument
 from servicekit.status import from_rpc_error
 from sightline.vision.v1 import detection_service_pb2 as pb
 from tests.fakes.gateway_wire import running
+from tests.fakes.gateway_wire_vision import Detecting
+from tests.fakes.quotas import Usage
 from tests.wire.gateway_calls import refused, suite
 
 __all__ = ["suite"]  # fixtures
@@ -85,32 +87,15 @@ async def test_a_cameras_token_sees_no_photos_of_products_and_no_sales(camera, p
         assert len(suite.vision.script.requests("DetectProducts")) == 1
 
 
-@pytest.mark.parametrize(
-    ("fields", "paid"),
-    [
-        ({}, (100, 0)),
-        ({"max_detections": 7, "heat_maps": {}}, (7, 7)),
-        ({"max_detections": 50, "heat_maps": {}}, (50, 20)),
-        ({"heat_maps": {"max_heat_maps": 3}}, (100, 3)),
-        ({"max_detections": 2**31 - 1, "heat_maps": {"max_heat_maps": 2**31 - 1}}, (300, 20)),
-        ({"max_detections": -1, "heat_maps": {"max_heat_maps": -1}}, (0, 0)),
-    ],
-)
-async def test_a_call_is_charged_for_what_it_asks_and_given_back_what_was_not_embedded(
-    suite, monkeypatch, fields, paid
-):
-    priced, spent = [], []
-
-    def price(most, heat_maps, shown):
-        priced.append((most, heat_maps))
-        return detection_price(most, heat_maps, shown)
-
-    monkeypatch.setattr(detection, "detection_price", price)
-    monkeypatch.setattr(detection.quotas, "spend", lambda _, seconds=1.0: spent.append(seconds))
-    await suite.detection.DetectProducts(asked(**fields))
-    assert priced == [paid]
-    assert -unused_detection_seconds(paid[0], 10) in spent
-    assert 0.1 in spent, "decoding"
+async def test_a_call_is_charged_for_what_it_asks_and_then_for_what_it_took(suite, monkeypatch):
+    usage = Usage()
+    monkeypatch.setattr(Quotas, "enter", lambda *_, **__: quotas.account.set(usage))
+    await suite.detection.DetectProducts(asked(max_detections=7, heat_maps={"max_heat_maps": 3}))
+    assert usage.reserved == [pytest.approx(0.28 + 7 * 0.027 + 3 * 0.2)]
+    decoding = [each for kind, each in usage.spent if kind is QuotaKind.DECODE_SECONDS]
+    assert decoding == [pytest.approx(0.1)]
+    ((_, corrected),) = [each for each in usage.spent if each[0] is QuotaKind.PROCESSOR_SECONDS]
+    assert corrected == pytest.approx(Detecting.SECONDS - usage.reserved[0], abs=0.2)
 
 
 async def test_without_the_service_of_cameras_the_call_says_how_to_start_it():

@@ -10,9 +10,9 @@ import grpc
 import pytest
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.model.price import FrameWork, frames_price
-from gateway.servicer import watches
+from servicekit.admission import quotas
 from servicekit.admission.access import PeerName
+from servicekit.admission.quotas import Quotas
 from servicekit.errors import Code, Unimplemented
 from servicekit.rpc import owned
 from servicekit.status import from_rpc_error
@@ -22,6 +22,7 @@ from sightline.vision.v1 import watch_service_pb2 as pb
 from tests.fakes.gateway_script import Jobs
 from tests.fakes.gateway_wire import running
 from tests.fakes.gateway_wire_vision import Watching
+from tests.fakes.quotas import Usage
 from tests.wire.gateway_calls import refused, suite
 
 __all__ = ["suite"]  # fixtures
@@ -88,33 +89,19 @@ async def test_a_cameras_token_sends_frames_and_changes_nothing(keys):
         assert (await suite.watches.DeleteWatch(delete, **_as(OWNER))).deleted
 
 
-async def test_frames_are_charged_by_the_parts_that_are_embedded(suite, monkeypatch):
-    prices = []
-
-    def priced(frames, work, shown=()):
-        prices.append((frames, work))
-        return frames_price(frames, work, shown)
-
-    monkeypatch.setattr(watches, "frames_price", priced)
-    for count in (1, 2):
-        frames = [watch_pb2.WatchFrame(image=b"jpeg")] * count
-        await suite.watches.SendFrames(pb.SendFramesRequest(watch_id="shelf", frames=frames))
-    work = FrameWork(3, 1, 10)
-    before, after, *_ = prices
-    assert (before, after) == ((1, FrameWork(1)), (1, work)), "the first frame, and what it took"
-    assert prices[2] == (2, work)
-
-
-async def test_the_first_frames_are_charged_for_the_work_that_they_took(suite, monkeypatch):
-    spent = []
-    monkeypatch.setattr(watches.quotas, "spend", lambda _, seconds: spent.append(seconds))
+async def test_frames_are_charged_as_those_before_them_and_then_for_what_they_took(
+    suite, monkeypatch
+):
+    usage = Usage()
+    monkeypatch.setattr(Quotas, "enter", lambda *_, **__: quotas.account.set(usage))
     for _ in range(2):
-        frames = [watch_pb2.WatchFrame(image=b"jpeg")]
+        frames = [watch_pb2.WatchFrame(image=b"jpeg")] * 2
         await suite.watches.SendFrames(pb.SendFramesRequest(watch_id="shelf", frames=frames))
-    took = frames_price(1, FrameWork(3, 1, 10)).models - frames_price(1, FrameWork(1)).models
-    corrected = [round(each, 6) for each in spent]
-    assert round(took, 6) in corrected
-    assert corrected.count(round(took, 6)) == 1
+    assert usage.reserved[0] == pytest.approx(0.02 + 2 * 0.055)
+    assert usage.reserved[1] == pytest.approx(0.02 + 2 * Watching.FRAME_SECONDS, abs=0.2)
+    spent = [each for _, each in usage.spent]
+    took = [sum(each) for each in zip(usage.reserved, spent, strict=True)]
+    assert took == [pytest.approx(2 * Watching.FRAME_SECONDS, abs=0.2)] * 2
 
 
 async def test_an_owner_that_is_down_is_named(suite):

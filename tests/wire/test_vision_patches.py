@@ -35,7 +35,7 @@ from tests.unit.embedder.embedding.test_patch_features import (
     models,
 )
 from vision.adapters.embedder import EmbedderFrames
-from vision.adapters.patches import TOGETHER, EmbedderPatches
+from vision.adapters.patches import DESCRIBED, TOGETHER, EmbedderPatches
 from vision.domain.errors import EmbedderUnavailable
 from vision.domain.inspection import GivenPhoto
 
@@ -90,12 +90,18 @@ async def test_prepared_photos_are_described_as_when_they_were_sent(
     assert len(found.heads) == TOGETHER + 2
 
 
-async def test_the_embedders_processor_time_counts_for_the_call(patches: EmbedderPatches) -> None:
+async def test_the_time_of_the_embedder_and_its_model_counts_for_the_call(
+    patches: EmbedderPatches,
+) -> None:
+    prepared = await patches.prepare("default", GivenPhoto(piece(5)), Stages())
     cost = Cost()
     given = costs.current.set(cost)
     await patches.describe("default", GivenPhoto(piece(5)), Stages())
+    assert cost.seconds > DESCRIBED
+    before = cost.seconds
+    await patches.compute("default", [prepared.pixels] * 3, Stages())
     costs.current.reset(given)
-    assert cost.seconds > 0
+    assert cost.seconds - before > 3 * DESCRIBED
 
 
 async def test_a_photo_is_fetched_by_the_embedder(patches: EmbedderPatches) -> None:

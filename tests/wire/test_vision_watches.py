@@ -34,7 +34,10 @@ from tests.waiting import SECONDS
 from tests.wire.retriever_shop import Shop, exact_rows, refused, shop, wine
 from tests.wire.vision_shop import VisionShop, seeing
 from vision.adapters.audit_log import AuditLog
+from vision.adapters.takedowns import RetrieverTakedowns
+from vision.domain.errors import ImageNotFound
 from vision.record import Record
+from vision.watching.taken_down import TakenDownPhotos
 from vision.workers.auditing import Auditing
 
 __all__ = ["exact_rows", "shop"]  # fixtures
@@ -336,6 +339,23 @@ async def test_a_photo_of_an_alert_that_is_taken_down_can_not_be_read(
     lifted = photo_service_pb2.LiftTakedownRequest(image_id=alert.image_id)
     await shop.photos.LiftTakedown(lifted)
     assert (await watches.GetAlertPhoto(asked)).content
+
+
+async def test_the_bytes_of_a_photo_that_was_taken_down_go(
+    shop: Shop, vision: VisionShop, watches: WatchServiceStub, camera: Camera
+) -> None:
+    await camera.watch(gone(), photo_days=1)
+    (alert,) = (await camera.send(EMPTY)).alerts
+    parts = vision.parts
+    takedowns = RetrieverTakedowns(parts.channel)
+    due = TakenDownPhotos(parts.catalogs, parts.record, parts.photos, takedowns)
+    await due.step()
+    assert await parts.photos.get("default", alert.image_id), "it was not taken down"
+    taken = photo_service_pb2.TakeDownPhotoRequest(image_id=alert.image_id)
+    await shop.photos.TakeDownPhoto(taken)
+    await due.step()
+    with pytest.raises(ImageNotFound):
+        await parts.photos.get("default", alert.image_id)
 
 
 async def test_alerts_reach_the_audit_log_of_the_retriever(

@@ -1,9 +1,12 @@
 """Products in a photo: the typed client and the command."""
 
+import base64
 import json
+import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from sightline_client import Box, F, HeatMapOptions, SightlineClient, Uri
@@ -76,6 +79,35 @@ def test_the_page_draws_a_box_with_a_label_for_each_detection(
     assert "&lt;script&gt; (88%)" in text
     assert "not in the catalog: nearest is " in text
     assert "(25%)" in text
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> str:
+    """Return a photo that has pixels."""
+    path = tmp_path / "pixels.jpg"
+    Image.new("RGB", (160, 120), "red").save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_page_has_a_part_of_the_photo_for_each_detection_if_pillow_is_installed(
+    gateway: FakeGateway,
+    shelf: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    installed: bool,
+) -> None:
+    if not installed:
+        monkeypatch.setitem(sys.modules, "PIL", None)
+    page = tmp_path / "shelf.html"
+    result = call(gateway, "detect", shelf, "--html", str(page))
+    assert result.exit_code == 0, result.output
+    text = page.read_text("utf-8")
+    assert text.count('class="crop"') == (3 if installed else 0)
+    assert ("client[vision]" in text) is not installed
+    assert text.count("<rect ") == 3
+    whole = base64.b64encode(Path(shelf).read_bytes()).decode()
+    assert (whole in text) is not installed
 
 
 def test_a_detection_without_a_product_names_the_nearest_one(gateway: FakeGateway) -> None:

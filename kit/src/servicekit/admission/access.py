@@ -18,10 +18,11 @@ from typing import Any, Protocol, Self
 from urllib.parse import unquote
 
 from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 from servicekit.errors import FieldViolation, PermissionDenied, Unauthenticated
-from sightline.common.v1 import access_pb2
+from sightline.common.v1 import access_pb2, price_pb2
 
 POOL: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]
 EVERY = "*"
@@ -207,7 +208,8 @@ class MethodRule:
     """Service that serves a public method. `None`: the method is not public, or its proto names no
     owner, and all callers are denied."""
     priced: bool = False
-    """True: the gateway computes the price from the request; False: the price is a step's."""
+    """True: the price grows with the request, as its proto declares or the gateway computes it;
+    False: the price is a step's."""
     once: bool = False
     """True: the gateway makes the call once, even if its proto says that it is idempotent."""
 
@@ -227,23 +229,36 @@ def rule(method: str) -> MethodRule:
         return MethodRule()
     options = described.Extensions[access_pb2.access]
     owner = _peer(options.owner) if options.owner else None
-    given = (access_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in options.roles)
     changes = described.idempotency_level != MethodOptions.NO_SIDE_EFFECTS
     audited = options.audited or (options.admin and changes)
     peers = {*map(_peer, described.Extensions[access_pb2.peers])}
     if owner not in (None, PeerName.GATEWAY):
         peers.add(PeerName.GATEWAY)
     return MethodRule(
-        frozenset(map(Role, given) if owner else ()),
+        frozenset(map(_role, options.roles) if owner else ()),
         options.admin,
         audited,
         changes,
         options.no_alias,
         frozenset(peers),
         owner,
-        options.priced,
+        options.priced or described.HasExtension(price_pb2.price),
         options.once,
     )
+
+
+@cache
+def field_roles(message: Descriptor) -> Mapping[str, frozenset[Role]]:
+    """Return the fields of a request that only callers of certain roles may set, with these."""
+    given = (
+        (each.name, each.GetOptions().Extensions[access_pb2.field_roles]) for each in message.fields
+    )
+    return {name: frozenset(map(_role, roles)) for name, roles in given if roles}
+
+
+def _role(number: int) -> Role:
+    name = access_pb2.Role.Name(number)  # type: ignore[arg-type]
+    return Role(name.removeprefix("ROLE_").lower())
 
 
 def _peer(number: int) -> PeerName:

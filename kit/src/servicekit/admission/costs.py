@@ -7,8 +7,8 @@ are the tasks that it starts. Work in the loop's threads is measured there, and 
 in its processes.
 
 Not counted: parsing and serializing by gRPC, threads and processes other than these, engines and
-databases, and calls to peers that fail. Work that several calls share counts for the call that
-starts it.
+databases, and calls to peers that fail; models as far as their callers `add` what they take. Work
+that several calls share counts for the call that starts it.
 """
 
 import asyncio
@@ -59,6 +59,13 @@ current: ContextVar[Cost | None] = ContextVar("cost", default=None)
 """The cost of the current call; `None` if it is not measured."""
 
 
+def add(seconds: float) -> None:
+    """Add the processor seconds of work elsewhere, such as a process or a model, to the current
+    call."""
+    if (cost := current.get()) is not None:
+        cost.add(seconds)
+
+
 def spent_ms() -> float:
     """Return the milliseconds spent on the current call so far; 0 if it is not measured."""
     cost = current.get()
@@ -80,9 +87,8 @@ def waited() -> float:
 
 def add_trailer(trailers: grpc.aio.Metadata) -> None:
     """Add the cost in a peer's trailers, if they have one."""
-    cost, micros = current.get(), str(trailers.get(COST_KEY))
-    if cost is not None and micros.isdecimal():
-        cost.add(int(micros) / 1e6)
+    if (micros := str(trailers.get(COST_KEY))).isdecimal():
+        add(int(micros) / 1e6)
 
 
 class Measured(Coroutine[Any, Any, T]):

@@ -238,8 +238,7 @@ class Decoders:
             spent = process.seconds - before
             if turn.stages is not None:
                 turn.stages.decoding_seconds += spent
-            if (cost := costs.current.get()) is not None:
-                cost.add(spent)
+            costs.add(spent)
             self._pool.give(process)
             self._turns.release(permit, spent)
 

@@ -159,7 +159,9 @@ class Access(google.protobuf.message.Message):
     forwards it after its checks. A public call without an owner is denied to every caller.
     """
     priced: builtins.bool
-    """If true, the gateway computes the call's price from the request. Otherwise the call is charged the price of one step."""
+    """If true, the gateway computes the call's price from the request. Otherwise the call is charged the `price` that its
+    method declares, or that of one step.
+    """
     once: builtins.bool
     """If true, the gateway does not make the call again when its owner's answer is lost: without a `request_id`, or in any
     case, a second call has another effect.
@@ -185,10 +187,15 @@ Global___Access: typing_extensions.TypeAlias = Access
 
 ACCESS_FIELD_NUMBER: builtins.int
 PEERS_FIELD_NUMBER: builtins.int
+FIELD_ROLES_FIELD_NUMBER: builtins.int
 access: google.protobuf.internal.extension_dict._ExtensionFieldDescriptor[google.protobuf.descriptor_pb2.MethodOptions, Global___Access]
 """Access rules of a public method of the gateway."""
 peers: google.protobuf.internal.extension_dict._ExtensionFieldDescriptor[google.protobuf.descriptor_pb2.MethodOptions, google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___Peer.ValueType]]
 """Peers that may call a method of a service behind the gateway. A method without this option is denied
 to every peer, but for public methods: the gateway may call those of their owner, other peers those that name them.
 It has no effect on the gateway, whose callers have roles.
+"""
+field_roles: google.protobuf.internal.extension_dict._ExtensionFieldDescriptor[google.protobuf.descriptor_pb2.FieldOptions, google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___Role.ValueType]]
+"""Roles of which a caller needs one to set the field of a public request, beside a role of the call; otherwise
+ROLE_MISSING. Default: none.
 """

@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
+from sightline.common.v1 import price_pb2 as sightline_dot_common_dot_v1_dot_price__pb2
 from sightline.vision.v1 import detection_service_pb2 as sightline_dot_vision_dot_v1_dot_detection__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/gateway/v1/detection_service.proto\x12\x14sightline.gateway.v1\x1a\x1cgoogle/api/annotations.proto\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/limits.proto\x1a+sightline/vision/v1/detection_service.proto2\xca\x01\n\x10\x44\x65tectionService\x12\xb5\x01\n\x0e\x44\x65tectProducts\x12*.sightline.vision.v1.DetectProductsRequest\x1a+.sightline.vision.v1.DetectProductsResponse\"J\x90\x02\x01\xf2\xc8\x18\x08\n\x02\x01\x07(\x07\x30\x01\xfa\xc8\x18\x04\x08\x0c \x01\x82\xd3\xe4\x93\x02-\"(/v1/catalogs/{catalog_id}:detectProducts:\x01*BO\n\x14sightline.gateway.v1B\x15\x44\x65tectionServiceProtoP\x01Z\x1esightline/gateway/v1;gatewayv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/gateway/v1/detection_service.proto\x12\x14sightline.gateway.v1\x1a\x1cgoogle/api/annotations.proto\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/limits.proto\x1a\x1fsightline/common/v1/price.proto\x1a+sightline/vision/v1/detection_service.proto2\xdc\x02\n\x10\x44\x65tectionService\x12\xc7\x02\n\x0e\x44\x65tectProducts\x12*.sightline.vision.v1.DetectProductsRequest\x1a+.sightline.vision.v1.DetectProductsResponse\"\xdb\x01\x90\x02\x01\xf2\xc8\x18\x06\n\x02\x01\x07(\x07\xfa\xc8\x18\x04\x08\x0c \x01\x92\xc9\x18\x8e\x01\t\xecQ\xb8\x1e\x85\xeb\xd1?\x12\x07\n\x05image\x12\'\n\x0emax_detections\x11\xbaI\x0c\x02+\x87\x96?\x18\x64 \xac\x02\x31\x61TR\'\xa0\x89\xa0?\x12 \n\x0emax_detections\x11{\x14\xaeG\xe1zt?\x18\x64 \xac\x02(\x01\x12/\n\x17heat_maps.max_heat_maps\x11\x9a\x99\x99\x99\x99\x99\xc9?\x18\x14 \x14\x31\x00\x00\x00\x00\x00\x00\xf0?\x82\xd3\xe4\x93\x02-\"(/v1/catalogs/{catalog_id}:detectProducts:\x01*BO\n\x14sightline.gateway.v1B\x15\x44\x65tectionServiceProtoP\x01Z\x1esightline/gateway/v1;gatewayv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +38,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\024sightline.gateway.v1B\025DetectionServiceProtoP\001Z\036sightline/gateway/v1;gatewayv1'
   _globals['_DETECTIONSERVICE'].methods_by_name['DetectProducts']._loaded_options = None
-  _globals['_DETECTIONSERVICE'].methods_by_name['DetectProducts']._serialized_options = b'\220\002\001\362\310\030\010\n\002\001\007(\0070\001\372\310\030\004\010\014 \001\202\323\344\223\002-\"(/v1/catalogs/{catalog_id}:detectProducts:\001*'
-  _globals['_DETECTIONSERVICE']._serialized_start=214
-  _globals['_DETECTIONSERVICE']._serialized_end=416
+  _globals['_DETECTIONSERVICE'].methods_by_name['DetectProducts']._serialized_options = b'\220\002\001\362\310\030\006\n\002\001\007(\007\372\310\030\004\010\014 \001\222\311\030\216\001\t\354Q\270\036\205\353\321?\022\007\n\005image\022\'\n\016max_detections\021\272I\014\002+\207\226?\030d \254\0021aTR\'\240\211\240?\022 \n\016max_detections\021{\024\256G\341zt?\030d \254\002(\001\022/\n\027heat_maps.max_heat_maps\021\232\231\231\231\231\231\311?\030\024 \0241\000\000\000\000\000\000\360?\202\323\344\223\002-\"(/v1/catalogs/{catalog_id}:detectProducts:\001*'
+  _globals['_DETECTIONSERVICE']._serialized_start=247
+  _globals['_DETECTIONSERVICE']._serialized_end=595
 # @@protoc_insertion_point(module_scope)

@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 from sightline.common.v1 import answer_pb2 as sightline_dot_common_dot_v1_dot_answer__pb2
 from sightline.common.v1 import detection_pb2 as sightline_dot_common_dot_v1_dot_detection__pb2
 from sightline.common.v1 import filter_pb2 as sightline_dot_common_dot_v1_dot_filter__pb2
@@ -31,7 +32,7 @@ from sightline.common.v1 import vector_pb2 as sightline_dot_common_dot_v1_dot_ve
 from sightline.vision.v1 import shelf_pb2 as sightline_dot_vision_dot_v1_dot_shelf__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+sightline/vision/v1/detection_service.proto\x12\x13sightline.vision.v1\x1a\x1egoogle/protobuf/duration.proto\x1a sightline/common/v1/answer.proto\x1a#sightline/common/v1/detection.proto\x1a sightline/common/v1/filter.proto\x1a!sightline/common/v1/product.proto\x1a sightline/common/v1/vector.proto\x1a\x1fsightline/vision/v1/shelf.proto\"\xb8\x03\n\x15\x44\x65tectProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x05image\x18\x03 \x01(\x0cH\x00\x12\x13\n\timage_uri\x18\x04 \x01(\tH\x00\x12+\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x1c\n\x0fmin_probability\x18\x06 \x01(\x02H\x01\x88\x01\x01\x12\x16\n\x0emax_detections\x18\x07 \x01(\x05\x12/\n\x08priority\x18\x08 \x01(\x0e\x32\x1d.sightline.common.v1.Priority\x12,\n\x04plan\x18\x14 \x01(\x0b\x32\x1e.sightline.vision.v1.ShelfPlan\x12\x30\n\x05stock\x18\x15 \x01(\x0b\x32!.sightline.vision.v1.StockRequest\x12@\n\theat_maps\x18\x16 \x01(\x0b\x32-.sightline.vision.v1.DetectionHeatMapsRequestB\x07\n\x05photoB\x12\n\x10_min_probability\"F\n\x18\x44\x65tectionHeatMapsRequest\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x15\n\rmax_heat_maps\x18\x02 \x01(\x05\"\xfc\x04\n\x16\x44\x65tectProductsResponse\x12\x39\n\ndetections\x18\x01 \x03(\x0b\x32%.sightline.common.v1.ProductDetection\x12\x31\n\x06\x63ounts\x18\x02 \x03(\x0b\x32!.sightline.vision.v1.ProductCount\x12\x15\n\runknown_count\x18\x03 \x01(\x05\x12.\n\x08products\x18\x04 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x30\n\x05space\x18\x05 \x01(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x36\n\x0c\x64\x65gradations\x18\x06 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12\x37\n\rstage_timings\x18\x07 \x03(\x0b\x32 .sightline.common.v1.StageTiming\x12\x11\n\ttruncated\x18\x08 \x01(\x08\x12\x15\n\rsmall_objects\x18\n \x01(\x08\x12\x12\n\nrequest_id\x18\t \x01(\t\x12<\n\x0fplan_comparison\x18\x14 \x01(\x0b\x32#.sightline.vision.v1.PlanComparison\x12?\n\x11stock_suggestions\x18\x15 \x03(\x0b\x32$.sightline.vision.v1.StockSuggestion\x12\x1b\n\x13\x65mbedded_view_count\x18\x16 \x01(\x05\x12\x30\n\rdecoding_time\x18\x17 \x01(\x0b\x32\x19.google.protobuf.Duration\"1\n\x0cProductCount\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x42L\n\x13sightline.vision.v1B\x15\x44\x65tectionServiceProtoP\x01Z\x1csightline/vision/v1;visionv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+sightline/vision/v1/detection_service.proto\x12\x13sightline.vision.v1\x1a\x1egoogle/protobuf/duration.proto\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/answer.proto\x1a#sightline/common/v1/detection.proto\x1a sightline/common/v1/filter.proto\x1a!sightline/common/v1/product.proto\x1a sightline/common/v1/vector.proto\x1a\x1fsightline/vision/v1/shelf.proto\"\xc6\x03\n\x15\x44\x65tectProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x05image\x18\x03 \x01(\x0cH\x00\x12\x13\n\timage_uri\x18\x04 \x01(\tH\x00\x12+\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x1c\n\x0fmin_probability\x18\x06 \x01(\x02H\x01\x88\x01\x01\x12\x16\n\x0emax_detections\x18\x07 \x01(\x05\x12/\n\x08priority\x18\x08 \x01(\x0e\x32\x1d.sightline.common.v1.Priority\x12,\n\x04plan\x18\x14 \x01(\x0b\x32\x1e.sightline.vision.v1.ShelfPlan\x12\x37\n\x05stock\x18\x15 \x01(\x0b\x32!.sightline.vision.v1.StockRequestB\x05\x9a\xc9\x18\x01\x01\x12G\n\theat_maps\x18\x16 \x01(\x0b\x32-.sightline.vision.v1.DetectionHeatMapsRequestB\x05\x9a\xc9\x18\x01\x01\x42\x07\n\x05photoB\x12\n\x10_min_probability\"F\n\x18\x44\x65tectionHeatMapsRequest\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x15\n\rmax_heat_maps\x18\x02 \x01(\x05\"\xfc\x04\n\x16\x44\x65tectProductsResponse\x12\x39\n\ndetections\x18\x01 \x03(\x0b\x32%.sightline.common.v1.ProductDetection\x12\x31\n\x06\x63ounts\x18\x02 \x03(\x0b\x32!.sightline.vision.v1.ProductCount\x12\x15\n\runknown_count\x18\x03 \x01(\x05\x12.\n\x08products\x18\x04 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x30\n\x05space\x18\x05 \x01(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x36\n\x0c\x64\x65gradations\x18\x06 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12\x37\n\rstage_timings\x18\x07 \x03(\x0b\x32 .sightline.common.v1.StageTiming\x12\x11\n\ttruncated\x18\x08 \x01(\x08\x12\x15\n\rsmall_objects\x18\n \x01(\x08\x12\x12\n\nrequest_id\x18\t \x01(\t\x12<\n\x0fplan_comparison\x18\x14 \x01(\x0b\x32#.sightline.vision.v1.PlanComparison\x12?\n\x11stock_suggestions\x18\x15 \x03(\x0b\x32$.sightline.vision.v1.StockSuggestion\x12\x1b\n\x13\x65mbedded_view_count\x18\x16 \x01(\x05\x12\x30\n\rdecoding_time\x18\x17 \x01(\x0b\x32\x19.google.protobuf.Duration\"1\n\x0cProductCount\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x42L\n\x13sightline.vision.v1B\x15\x44\x65tectionServiceProtoP\x01Z\x1csightline/vision/v1;visionv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,12 +40,16 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.vision.v1.detecti
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.vision.v1B\025DetectionServiceProtoP\001Z\034sightline/vision/v1;visionv1'
-  _globals['_DETECTPRODUCTSREQUEST']._serialized_start=308
-  _globals['_DETECTPRODUCTSREQUEST']._serialized_end=748
-  _globals['_DETECTIONHEATMAPSREQUEST']._serialized_start=750
-  _globals['_DETECTIONHEATMAPSREQUEST']._serialized_end=820
-  _globals['_DETECTPRODUCTSRESPONSE']._serialized_start=823
-  _globals['_DETECTPRODUCTSRESPONSE']._serialized_end=1459
-  _globals['_PRODUCTCOUNT']._serialized_start=1461
-  _globals['_PRODUCTCOUNT']._serialized_end=1510
+  _globals['_DETECTPRODUCTSREQUEST'].fields_by_name['stock']._loaded_options = None
+  _globals['_DETECTPRODUCTSREQUEST'].fields_by_name['stock']._serialized_options = b'\232\311\030\001\001'
+  _globals['_DETECTPRODUCTSREQUEST'].fields_by_name['heat_maps']._loaded_options = None
+  _globals['_DETECTPRODUCTSREQUEST'].fields_by_name['heat_maps']._serialized_options = b'\232\311\030\001\001'
+  _globals['_DETECTPRODUCTSREQUEST']._serialized_start=342
+  _globals['_DETECTPRODUCTSREQUEST']._serialized_end=796
+  _globals['_DETECTIONHEATMAPSREQUEST']._serialized_start=798
+  _globals['_DETECTIONHEATMAPSREQUEST']._serialized_end=868
+  _globals['_DETECTPRODUCTSRESPONSE']._serialized_start=871
+  _globals['_DETECTPRODUCTSRESPONSE']._serialized_end=1507
+  _globals['_PRODUCTCOUNT']._serialized_start=1509
+  _globals['_PRODUCTCOUNT']._serialized_end=1558
 # @@protoc_insertion_point(module_scope)

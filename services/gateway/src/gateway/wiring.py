@@ -25,13 +25,10 @@ from gateway.servicer import (
     catalog,
     charging,
     concealment,
-    detection,
     events,
     filter_texts,
-    inspection,
     jobs,
     recommendation,
-    watches,
     write_prices,
 )
 from gateway.servicer.audit import AuditLog
@@ -243,10 +240,9 @@ def public_bindings(
     """
     owned.check_declared()
     own = {Binding.of(each).full_name: each for each in servicers}
-    priced = (watches, detection, inspection, write_prices)
-    around = {name: each for of in priced for name, each in of.around(prices).items()}
+    around = write_prices.around(prices)
     return [
-        passthrough.serve(each, own.get(each.full_name, SimpleNamespace()), around)
+        passthrough.serve(each, own.get(each.full_name, SimpleNamespace()), prices, around)
         for each in owned.public_services()
     ]
 

@@ -27,11 +27,13 @@ from servicekit.startup import load, observe
 from servicekit.tasks.loops import Loop
 from servicekit.telemetry import get_logger, serve_metrics
 from vision.adapters.audit_log import AuditLog
+from vision.adapters.takedowns import RetrieverTakedowns
 from vision.backup.backups import BackupJobs, kinds
 from vision.inspection.fits import FIT_REFERENCE, FitJobs
 from vision.record import Record, tables
 from vision.settings import VisionSettings
 from vision.watching.silence import SilenceChecks
+from vision.watching.taken_down import TAKEN_DOWN, TakenDownPhotos
 from vision.wiring import (
     CHECKS,
     Parts,
@@ -96,6 +98,8 @@ def _loops(settings: VisionSettings, db: Database, parts: Parts) -> list[Run]:
         forget_jobs=partial(forget_jobs, db, tables.jobs, settings.job_days),
     )
     audit = Auditing(parts.record, AuditLog(parts.channel).append)
+    takedowns = RetrieverTakedowns(parts.channel)
+    taken_down = TakenDownPhotos(parts.catalogs, parts.record, parts.photos, takedowns)
     commits, files = parts.record.commits(), backup_files(settings)
     work = BackupJobs(parts.record, parts.photos, files, now_micros, version("sightline-vision"))
     jobs = job_queue(db)
@@ -113,6 +117,7 @@ def _loops(settings: VisionSettings, db: Database, parts: Parts) -> list[Run]:
         Loop(FITS, next_fit, JOB_SECONDS, parts.record.commits()).run,
         Loop(tidying.TIDYING, due.step, tidying.TURN_SECONDS).run,
         Loop(tidying.REMOVAL, due.remove, tidying.REMOVAL_TURN_SECONDS).run,
+        Loop(TAKEN_DOWN, taken_down.step, tidying.TURN_SECONDS).run,
         Loop(AUDITING, audit.step, AUDIT_SECONDS, commits).run,
     ]
 

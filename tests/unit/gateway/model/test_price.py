@@ -8,20 +8,15 @@ import pytest
 from gateway.model.filters import CallersFilter, FilterWork, of_words, work_of
 from gateway.model.photo_header import decoding_seconds
 from gateway.model.price import (
-    BASE,
     FILTER_BYTE,
     MOST_SECONDS,
+    PHOTO,
     REFERENCE_PRODUCTS,
-    FrameWork,
     PricedSizes,
     detection_price,
-    frames_price,
-    inspection_price,
     list_price,
     photo_price,
-    photos_price,
     price_of,
-    reference_price,
     unused_detection_seconds,
 )
 from gateway.model.query import RequestQuery, Signal, SignalKind
@@ -188,53 +183,12 @@ def test_views_that_were_not_embedded_are_given_back() -> None:
     assert unused_detection_seconds(10, 5) == pytest.approx(unused_detection_seconds(10, 0) * 0.75)
 
 
-def test_a_heat_map_of_a_detection_costs_as_much_as_a_question_about_a_photo() -> None:
-    without, drawn = detection_price(10), detection_price(10, 5)
-    assert drawn.parts["heat_maps"] == pytest.approx(5 * (photo_price().seconds - BASE))
-    assert drawn.models - without.models == pytest.approx(5 * photo_price().models)
-    assert drawn.queue_seconds == pytest.approx(without.queue_seconds)
-
-
 def test_a_photo_whose_decoding_takes_long_is_priced_by_its_header() -> None:
-    beyond = decoding_seconds(LARGE) - (photos_price([SMALL]).seconds - BASE)
+    beyond = decoding_seconds(LARGE) - PHOTO
     assert beyond > 0.3
-    assert inspection_price(SMALL) == inspection_price()
-    assert inspection_price(LARGE).seconds == pytest.approx(inspection_price().seconds + beyond)
     assert photo_price(LARGE).seconds == pytest.approx(photo_price(SMALL).seconds + beyond)
     assert photo_price(SMALL) == photo_price()
-    added = photos_price([SMALL, LARGE]).seconds - photos_price([SMALL, SMALL]).seconds
-    assert added == pytest.approx(beyond)
-    assert not inspection_price(LARGE).is_expensive, "it waits for decoders, not in the queue"
-
-
-@pytest.mark.parametrize(
-    ("detections", "heat_maps", "decoded"), [(31, 0, 2), (32, 0, 3), (31, 2, 4)]
-)
-def test_the_photo_of_a_shelf_is_decoded_for_each_part_of_its_objects(
-    detections: int, heat_maps: int, decoded: int
-) -> None:
-    small, large = (detection_price(detections, heat_maps, each) for each in (SMALL, LARGE))
-    beyond = inspection_price(LARGE).seconds - inspection_price().seconds
-    assert large.seconds - small.seconds == pytest.approx(decoded * beyond)
-    assert large.queue_seconds == pytest.approx(small.queue_seconds)
-    assert large.models == small.models
-
-
-def test_frames_are_priced_by_their_headers_and_parts() -> None:
-    shown = [LARGE, SMALL]
-    plain, parts = (frames_price(2, FrameWork(count), shown) for count in (0, 4))
-    assert plain.seconds > decoding_seconds(LARGE)
-    assert 0.01 < (parts.seconds - plain.seconds) / 8 < 0.04, "a part costs as a view of an object"
-    finding = frames_price(2, FrameWork(0, 1), shown)
-    assert finding.seconds > 3 * decoding_seconds(LARGE)
-    assert finding.queue_seconds == pytest.approx(BASE)
-
-
-def test_a_fit_is_priced_by_the_photos_of_its_reference() -> None:
-    few, usual, most = map(reference_price, (10, 100, 500))
-    assert usual == reference_price()
-    assert few.seconds < usual.seconds < most.seconds
-    assert usual.seconds > 12, "13 s were measured"
+    assert not photo_price(LARGE).is_expensive, "it waits for decoders, not in the queue"
 
 
 def test_models_are_a_part_of_the_price_of_texts_and_photos() -> None:

@@ -14,7 +14,7 @@ from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model.causes import Peer
-from gateway.servicer import admin, catalog, events, watches
+from gateway.servicer import admin, catalog, events, write_prices
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.jobs import JobProxyServicer
 from gateway.servicer.list_tokens import GOOD_MICROS
@@ -218,21 +218,26 @@ async def test_an_erasure_leaves_nothing_of_the_shopper_in_this_gateway(channels
 @pytest.mark.parametrize("servicer", ["without", "with"])
 def test_a_call_whose_price_is_not_computed_is_refused_at_the_start(channels, servicer):
     passthrough = Passthrough(KnownCatalogs(["default"]), ways_of(channels), open_keys)
-    around = watches.around(RequestPrices())
-    public = access.POOL.FindServiceByName("sightline.gateway.v1.WatchService")
+    prices = RequestPrices()
+    around = write_prices.around(prices)
+    public = access.POOL.FindServiceByName("sightline.gateway.v1.CatalogService")
+
+    class Own:
+        ListProducts = ListMisfits = GetProduct = GetImage = nothing
+
     if servicer == "without":
-        around = {name: each for name, each in around.items() if name != "SendFrames"}
+        around = {name: each for name, each in around.items() if name != "UpdateOffers"}
     else:
-        around = {**around, "GetWatch": around["SendFrames"]}
+        around = {**around, "ListRejectedRows": around["UpdateOffers"]}
     with pytest.raises(TypeError, match="differ in a price"):
-        passthrough.serve(public, SimpleNamespace(), around)
+        passthrough.serve(public, Own(), prices, around)
 
 
 def test_a_call_of_the_gateway_that_no_servicer_has_is_refused_at_the_start(channels):
     passthrough = Passthrough(KnownCatalogs(["default"]), ways_of(channels), open_keys)
     public = access.POOL.FindServiceByName("sightline.gateway.v1.RecommendationService")
     with pytest.raises(TypeError, match="no servicer of the gateway has it, and no peer owns it"):
-        passthrough.serve(public, SimpleNamespace())
+        passthrough.serve(public, SimpleNamespace(), RequestPrices())
 
 
 @pytest.mark.parametrize("method", LISTS, ids=str_of)

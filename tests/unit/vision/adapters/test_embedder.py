@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from servicekit.admission import costs
+from servicekit.admission.costs import Cost
 from servicekit.errors import InvalidArgument, Unavailable
 from sightline.common.v1 import photo_pb2
 from sightline_rules.photo_areas import PhotoArea
 from tests.fakes.embedder import FakeEmbedder, embedder_server
 from tests.fakes.index import VERSION, vector_of
-from vision.adapters.embedder import EmbedderFrames
+from vision.adapters.embedder import FINDING, PART, VIEW, EmbedderFrames
 from vision.adapters.photo_objects import EmbedderPhotos
 from vision.domain.detections import SentPhoto
 from vision.domain.errors import ImageRejected, VersionMismatch
@@ -118,3 +120,19 @@ async def test_what_is_wrong_with_a_photo_is_said_of_its_field(
         "IMAGE_UNDECODABLE",
         "image_uri",
     )
+
+
+async def test_what_models_take_counts_for_the_call(
+    frames: EmbedderFrames, fake: BusyEmbedder
+) -> None:
+    cost = Cost()
+    given = costs.current.set(cost)
+    await frames.embed_parts("default", [b"one", b"two"], "")
+    parts = cost.seconds
+    fake.objects = [(photo_pb2.Box(right=0.5, bottom=1.0), b"one")]
+    found = await frames.find_objects("default", b"shelf", "", vectors=True)
+    costs.current.reset(given)
+    assert found is not None
+    assert 2 * PART < parts < 3 * PART, "the embedder adds what it measured"
+    found_for = FINDING + found.views * VIEW
+    assert found_for < cost.seconds - parts < 2 * found_for

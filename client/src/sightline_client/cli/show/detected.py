@@ -123,6 +123,19 @@ def next_steps(value: Detections, size: tuple[int, int] | None = None) -> list[s
     return steps
 
 
+def _lacking(value: Detections) -> list[str]:
+    """Return how the page gets the parts of the photo that it lacks without Pillow."""
+    if page.draws() or not value.detections:
+        return []
+    command = "pip install ./protos './client[vision]'"
+    return [
+        _(
+            "For a picture of each object, in a checkout of the repository: {command}",
+            command=command,
+        )
+    ]
+
+
 def guessed(value: Detections) -> list[str]:
     """Return the products that the page shows beside detections: found ones and next guesses."""
     found = [each.product_id for each in value.detections if each.product_id]
@@ -148,7 +161,7 @@ def write(
         made.get_template("detections.html.j2"),
         title=title,
         lines=summary(value),
-        steps=next_steps(value, size),
+        steps=[*next_steps(value, size), *_lacking(value)],
         photo=page.data_uri(photo, PAGE_HEIGHT),
         ratio=None if size is None else size[0] / size[1],
         detections=_shown(photo, value, guesses),

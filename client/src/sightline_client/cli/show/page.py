@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -187,6 +188,11 @@ def size_of(photo: bytes) -> tuple[int, int] | None:
     return None if image is None else image.size
 
 
+def draws() -> bool:
+    """Return whether photos can be cut and scaled down: Pillow is installed."""
+    return find_spec("PIL") is not None
+
+
 def _jpeg(image: "Image") -> str:
     image.thumbnail((HEIGHT, HEIGHT))
     out = io.BytesIO()
@@ -273,10 +279,12 @@ def _upright(photo: bytes) -> "Image | None":
     """Return a photo's pixels; None without Pillow, or if it can't be read."""
     try:
         from PIL import Image, ImageOps
-
+    except ImportError:
+        return None
+    try:
         with Image.open(io.BytesIO(photo)) as opened:
             return ImageOps.exif_transpose(opened).convert("RGB")
-    except (ImportError, OSError, ValueError, Image.DecompressionBombError):
+    except (OSError, ValueError, Image.DecompressionBombError):
         return None
 
 

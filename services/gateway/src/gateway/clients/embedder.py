@@ -76,7 +76,7 @@ class EmbedderClient(EmbedderPort):
                 for item in response.results
             ),
             match_cosines=tuple(item.match_cosines for item in response.results),
-            decoding=_decoding_seconds(response),
+            decoding=reported_decoding(response),
         )
 
     async def classify(self, catalog_id: str, photo: Signal, top_k: int) -> Classification:
@@ -150,7 +150,7 @@ class EmbedderClient(EmbedderPort):
         )
 
     async def _decode(self, method: Any, request: Any) -> Any:
-        return await charged(lambda: self._caller.call(method, request), _decoding_seconds)
+        return await charged(lambda: self._caller.call(method, request), reported_decoding)
 
     async def spaces(self, catalog_id: str) -> Sequence[EmbedderSpace]:
         request = pb.ListSpacesRequest(catalog_id=catalog_id)
@@ -174,8 +174,8 @@ async def charged(ask: Callable[[], Awaitable[A]], seconds: Callable[[A], float]
     return answer
 
 
-def _decoding_seconds(response: Any) -> float:
-    """Return the processor seconds of decoding."""
+def reported_decoding(response: Any) -> float:
+    """Return the processor seconds of decoding that an answer reports."""
     return float(response.decoding_time.ToNanoseconds() / 1e9)
 
 

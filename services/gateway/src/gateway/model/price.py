@@ -6,7 +6,6 @@ products, attributes, bytes, texts and photos. The figures are processor time of
 (2026-11); what a request did cost corrects its price afterwards.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 
@@ -47,8 +46,6 @@ VIEWS_A_DETECTION = 2
 """Views of one of them that are embedded, at most: those that look alike share them."""
 DETECTION_VIEW, DETECTION = 0.011, 0.005
 """Embedding a view, and searching for one of them."""
-DETECTED_TOGETHER = 31
-"""Objects that are cut out of one decoded photo, at most (the embedder's MOST_PIXEL_BYTES)."""
 PHOTOS_A_PRODUCT = 4
 """Photos of a product whose photos are searched for, as many as a shop's products have."""
 ONE_PHOTO = SIGNAL[SignalKind.IMAGE] + MODEL[SignalKind.IMAGE]
@@ -82,15 +79,6 @@ FLAW = 1e-6
 REPLAYED_ANSWER = 0.045
 """Reading a recorded answer of 600 candidates, and ranking them again by a changed scene."""
 
-INSPECTED = 0.06
-"""Features of a photo's patches, with the model's time, and their comparison with a reference
-(`python -m lab inspect`)."""
-FIT, FITTED_PHOTO = 6.0, 0.07
-"""Fitting a reference, and for each of its photos, beside other work: 13 s for a hundred. With
-little beside it, 4 s were measured (2 cores, 2026-11), so its time bounds what is charged."""
-FITTED_PHOTOS = 100
-"""Photos of a reference whose number is not known before its fit."""
-
 WRITTEN_PRODUCT = 0.001
 """Checking and storing a product (.1 ms), and then updating its columns and words."""
 WRITTEN_ATTRIBUTE = 30e-6
@@ -104,10 +92,6 @@ MOST_EMBEDDED = 1_000
 """Characters of a product that are embedded, at most."""
 PHOTO, PHOTO_MODEL = SIGNAL[SignalKind.IMAGE], MODEL[SignalKind.IMAGE]
 """Decoding and embedding a product's photo."""
-FRAME = 0.03
-"""Decoding a frame of a watch, cutting its parts out, and checking the rules."""
-FRAME_PART, FRAME_PART_MODEL = 0.01, 0.015
-"""Reading and embedding a part of a frame, which has 360 × 360 pixels at most."""
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -253,46 +237,25 @@ def suggestion_price() -> RequestPrice:
     return RequestPrice({"": SUGGESTION})
 
 
+def decoding_beyond(photo: bytes) -> float:
+    """Return the seconds of decoding a photo beyond those of a usual one."""
+    return max(0.0, decoding_seconds(photo) - PHOTO)
+
+
 def photo_price(shown: bytes = b"") -> RequestPrice:
     """Return the price of a question about one photo. Empty: a photo of another host."""
-    seconds = ONE_PHOTO + _beyond(PHOTO, shown)
+    seconds = ONE_PHOTO + decoding_beyond(shown)
     return RequestPrice({"": BASE + seconds}, MODEL[SignalKind.IMAGE], seconds)
 
 
-def inspection_price(shown: bytes = b"") -> RequestPrice:
-    """Return the price of comparing a photo with a reference. Empty: a photo of another host."""
-    seconds = PHOTO + _beyond(PHOTO, shown) + INSPECTED
-    return RequestPrice({"": BASE, "photo": seconds}, INSPECTED, seconds)
-
-
-def photos_price(photos: Sequence[bytes]) -> RequestPrice:
-    """Return the price of storing photos of good pieces."""
-    seconds = sum(PHOTO + _beyond(PHOTO, each) for each in photos)
-    return RequestPrice({"": BASE, "images": seconds}, exempt=seconds)
-
-
-def reference_price(photos: int = FITTED_PHOTOS) -> RequestPrice:
-    """Return the price of fitting a reference of so many photos."""
-    seconds = FIT + photos * FITTED_PHOTO
-    return RequestPrice({"": BASE, "fit": seconds}, seconds, exempt=seconds)
-
-
-def detection_price(detections: int, heat_maps: int = 0, shown: bytes = b"") -> RequestPrice:
-    """Return the price of finding up to this many products in a photo: each detection is embedded
-    and searched. A heat map costs as much as a question about a photo. `shown`: the photo, which is
-    decoded for its objects, for each DETECTED_TOGETHER of them, and for each heat map; empty: a
-    photo of another host."""
-    decoded = 1 + math.ceil(detections / DETECTED_TOGETHER) + heat_maps
-    photo = BASE + ONE_PHOTO + FINDING_OBJECTS + decoded * _beyond(PHOTO, shown)
-    drawn = heat_maps * ONE_PHOTO
+def detection_price(detections: int) -> RequestPrice:
+    """Return the price of finding up to this many products in a photo: each is embedded and
+    searched."""
+    photo = BASE + ONE_PHOTO + FINDING_OBJECTS
     embedding = detections * VIEWS_A_DETECTION * DETECTION_VIEW
-    parts = {
-        "": photo,
-        "max_detections": embedding + detections * DETECTION,
-        "heat_maps": drawn,
-    }
-    models = (1 + heat_maps) * MODEL[SignalKind.IMAGE] + FINDING_OBJECTS + embedding
-    return RequestPrice(parts, models, exempt=photo + drawn + embedding)
+    parts = {"": photo, "max_detections": embedding + detections * DETECTION}
+    models = MODEL[SignalKind.IMAGE] + FINDING_OBJECTS + embedding
+    return RequestPrice(parts, models, exempt=photo + embedding)
 
 
 def unused_detection_seconds(detections: int, views: int) -> float:
@@ -355,37 +318,6 @@ def _passing_price(condition: CallersFilter, products: int) -> RequestPrice:
     return RequestPrice({"": BASE, "filter": seconds})
 
 
-@fast_dataclass(frozen=True, slots=True)
-class FrameWork:
-    """Work on one frame of a watch."""
-
-    parts: float = 0.0
-    """Parts that are embedded."""
-    detections: float = 0.0
-    """1: objects are looked for."""
-    views: float = 0.0
-    """Views of these objects that are embedded."""
-
-
-def frames_price(frames: int, work: FrameWork, shown: Sequence[bytes] = ()) -> RequestPrice:
-    """Return the price of checking frames of a watch. `shown`: these frames.
-
-    They wait for decoders and models, not in the queue of expensive requests.
-    """
-    finding = work.detections * FINDING_OBJECTS + work.views * DETECTION_VIEW
-    models = frames * (work.parts * FRAME_PART_MODEL + finding)
-    decoding = frames * (FRAME + work.parts * FRAME_PART + work.detections * PHOTO)
-    # A frame in which objects are looked for is decoded twice more.
-    decoding += (1 + 2 * work.detections) * sum(_beyond(FRAME, each) for each in shown)
-    parts = {"": BASE, "frames": decoding, "models": models}
-    return RequestPrice(parts, models, exempt=decoding + models)
-
-
-def watch_price(photos: int) -> RequestPrice:
-    """Return the price of writing a watch, with the photos that its rules look for."""
-    return RequestPrice({"": BASE, "watch": photos * PHOTO}, exempt=photos * PHOTO)
-
-
 def diff_price(answers: int, anew: Sequence[RequestPrice] = ()) -> RequestPrice:
     """Return the price of comparing recorded answers with those of a changed scene.
 
@@ -406,11 +338,6 @@ def step_price() -> RequestPrice:
     """Return the price of a call whose work is small or is measured as it is done: opening an
     import, reading watches and alerts, most calls of operators."""
     return RequestPrice({"": BASE})
-
-
-def _beyond(usual: float, photo: bytes) -> float:
-    """Return the seconds of decoding a photo beyond those of a usual one."""
-    return max(0.0, decoding_seconds(photo) - usual)
 
 
 def _signal(signal: Signal) -> float:

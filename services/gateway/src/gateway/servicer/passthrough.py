@@ -18,7 +18,7 @@ from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.model.errors import VisionAbsent
 from gateway.model.price import RequestPrice
-from gateway.servicer import concealment
+from gateway.servicer import concealment, declared_prices
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.requests import admit
 from gateway.state.prices import RequestPrices
@@ -67,14 +67,17 @@ class Passthrough:
         self,
         public: ServiceDescriptor,
         servicer: Any,
+        prices: RequestPrices,
         around: Mapping[str, Around] = NOTHING,
     ) -> Binding:
         """Return the binding of a service: a servicer answers the methods that it has, the owners
-        answer all others. `around`: what wraps a forwarded method, by its name."""
+        answer all others, at the prices that their protos declare. `around`: what charges another
+        forwarded method, by its name."""
         for method in public.methods:
             if not owned.defines(servicer, method.name):
-                forwarded = self._method(method, around.get(method.name))
-                if access.rule(owned.path_of(method)).priced != (method.name in around):
+                charging = declared_prices.around(method, prices) or around.get(method.name)
+                forwarded = self._method(method, charging)
+                if access.rule(owned.path_of(method)).priced != (charging is not None):
                     raise TypeError(f"{method.full_name}: its proto and `around` differ in a price")
                 setattr(servicer, method.name, forwarded)
         return Binding.by_name(public, servicer)
@@ -104,9 +107,13 @@ class Passthrough:
         send: Call = partial(caller.call, passed, note=note)
         send = around(send) if around is not None else send
         tokens = ListTokens(method.name, self._keys)
+        restricted = access.field_roles(method.input_type)
 
         async def call(request: Any) -> Any:
             request.catalog_id = admitted(request)
+            for name, roles in restricted.items():
+                if request.HasField(name):
+                    access.caller.get().check(roles)
             if not lists:
                 return await send(request)
             request.page_token = tokens.opened(request)

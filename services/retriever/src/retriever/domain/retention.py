@@ -7,7 +7,7 @@ from servicekit.sql.retention import Term
 
 GOES, BOUNDED, STAYS = Term
 
-FORMER: Final = "with the next release: another service has watches since 0.43"
+FORMER: Final = "with a later release: another service has watches since 0.43"
 
 TABLES: Final[Mapping[str, tuple[Term, str]]] = {
     "products": (GOES, "until the product is deleted"),

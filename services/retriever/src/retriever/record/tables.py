@@ -361,9 +361,9 @@ import_rows = sa.Table(
 )
 """Decided rows of an open import with their outcomes; a closed import has none."""
 
-# Former tables: releases up to 0.42 had watches, alerts and webhooks here. They stay for one
-# release, in which `python -m vision.move` reads them. The retriever uses watch_photos alone, to
-# keep the photos until then.
+# Former tables: releases up to 0.42 had watches, alerts and webhooks here. `python -m vision.move`
+# reads them. The retriever uses watch_photos alone, to keep the photos until then. They can't be
+# dropped yet: the last release does not start on a store without them.
 watches = sa.Table(
     "watches",
     metadata,

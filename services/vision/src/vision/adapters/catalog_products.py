@@ -6,14 +6,15 @@ import grpc
 
 from sightline.retriever.v1 import product_service_pb2, product_service_pb2_grpc
 from vision.adapters.peer_calls import of_retriever
+from vision.adapters.takedowns import RetrieverTakedowns
 
 
-class RetrieverCatalog:
+class RetrieverCatalog(RetrieverTakedowns):
     """See CatalogProducts in ports/watching.py."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
-        """Use a channel to the retriever, which the caller closes."""
-        self._products = product_service_pb2_grpc.ProductServiceStub(channel)
+        super().__init__(channel)
+        self._stored = product_service_pb2_grpc.ProductServiceStub(channel)
 
     async def missing(self, catalog_id: str, product_ids: Sequence[str]) -> frozenset[str]:
         request = product_service_pb2.BatchGetProductsRequest(
@@ -21,12 +22,5 @@ class RetrieverCatalog:
             product_ids=product_ids,
             view=product_service_pb2.PRODUCT_VIEW_COLUMNS,
         )
-        answer = await of_retriever(self._products.BatchGetProducts, request)
+        answer = await of_retriever(self._stored.BatchGetProducts, request)
         return frozenset(answer.missing_product_ids)
-
-    async def taken_down(self, catalog_id: str, image_ids: Sequence[str]) -> frozenset[str]:
-        request = product_service_pb2.FindTakedownsRequest(
-            catalog_id=catalog_id, image_ids=image_ids
-        )
-        answer = await of_retriever(self._products.FindTakedowns, request)
-        return frozenset(answer.image_ids)

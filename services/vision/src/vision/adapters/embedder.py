@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from servicekit.admission import costs
 from servicekit.errors import Internal, InvalidArgument, ServiceError
 from servicekit.rpc.channel import connect, idempotent
 from servicekit.rpc.peers import NO_CREDENTIALS, PeerCredentials
@@ -27,6 +28,9 @@ _GONE = GONE_OR_LATE | {
     "SPACE_UNAVAILABLE",
 }
 """Error reasons that are not about the frames."""
+PART, FINDING, VIEW = 0.015, 0.06, 0.011
+"""Processor seconds of models, which no service measures: a part of a frame, the objects of a
+photo, and a view of one that is embedded (`python -m lab detect`)."""
 _NOT_SERVED, _NOT_READY = "SPACE_VERSION_UNAVAILABLE", "MODEL_NOT_READY"
 
 _ask = partial(call, unavailable=EmbedderUnavailable)
@@ -71,6 +75,7 @@ class EmbedderFrames:
             priority=vector_pb2.PRIORITY_BULK,
         )
         answer = await _ask(self._stub.BatchEmbed, request, gone=_GONE)
+        costs.add(PART)
         if len(answer.results) != 1:
             raise Internal("the embedder answered other items", reason="EMBEDDER_ANSWER_INVALID")
         (result,) = answer.results
@@ -98,6 +103,7 @@ class EmbedderFrames:
         """Return the objects in a photo or a frame. Raises errors as they are reported."""
         request.photo_kind = photo_pb2.PHOTO_KIND_SHOPPER
         answer: pb.EmbedRegionsResponse = await _ask(self._stub.EmbedRegions, request)
+        costs.add(FINDING + answer.embedded_views * VIEW)
         return FoundObjects(
             answer.space_version,
             _boxes(answer) if request.boxes_only else _objects(answer),

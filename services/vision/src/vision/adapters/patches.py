@@ -5,6 +5,7 @@ from typing import cast
 
 import numpy as np
 
+from servicekit.admission import costs
 from servicekit.errors import Internal
 from servicekit.telemetry import Stages
 from sightline.common.v1 import photo_pb2, vector_pb2
@@ -18,6 +19,9 @@ from vision.domain.objects import Floats
 
 TOGETHER = 8
 """Photos of a call, at most: see DescribePatchesRequest."""
+DESCRIBED = 0.06
+"""Processor seconds of the model for the patches of a photo, which no service measures
+(`python -m lab inspect`)."""
 
 
 class EmbedderPatches:
@@ -36,6 +40,7 @@ class EmbedderPatches:
         self, catalog_id: str, photo: GivenPhoto, stages: Stages
     ) -> tuple[PreparedPhoto, PatchesSeen]:
         answer = await self._answer(_request(catalog_id, photo, photo.priority), stages)
+        costs.add(DESCRIBED)
         return _prepared(answer), _seen([answer], 1)
 
     async def compute(
@@ -50,6 +55,7 @@ class EmbedderPatches:
                 priority=vector_pb2.PRIORITY_BULK,
             )
             answers.append(await self._answer(request, stages))
+        costs.add(len(photos) * DESCRIBED)
         return _seen(answers, len(photos))
 
     async def _answer(

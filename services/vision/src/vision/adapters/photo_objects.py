@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from servicekit.admission import costs
 from servicekit.errors import FailedPrecondition, InvalidArgument, ServiceError
 from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
@@ -12,6 +13,9 @@ from vision.adapters.peer_calls import call
 from vision.domain.detections import DrawnHeatMap, SentPhoto
 from vision.domain.errors import EmbedderUnavailable, ImageRejected, ImageUnreadable
 from vision.domain.objects import FoundObjects
+
+COMPARED = 0.1
+"""Processor seconds of models for the heat map of a detection, which no service measures."""
 
 
 class EmbedderPhotos:
@@ -66,6 +70,7 @@ class EmbedderPhotos:
             )
         except ServiceError as error:
             raise _about(photo, error) from error
+        costs.add(COMPARED)
         decoding = answer.decoding_time.ToNanoseconds() / 1e9
         return DrawnHeatMap(answer.png, answer.similarity, answer.first.rest, decoding)
 

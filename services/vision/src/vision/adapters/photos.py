@@ -97,6 +97,10 @@ class PhotoStore:
         with _stored():
             return await self.files.get(self._key_of(catalog_id), image_id)
 
+    async def delete(self, catalog_id: str, image_id: str) -> None:
+        with _stored():
+            await self.files.delete(self._key_of(catalog_id), image_id)
+
 
 @contextmanager
 def _decoding() -> Iterator[None]:

@@ -50,14 +50,18 @@ class FaceFinder(Protocol):
         """
 
 
-class CatalogProducts(Protocol):
-    """The products of catalogs. Every call raises RetrieverUnavailable."""
-
-    async def missing(self, catalog_id: str, product_ids: Sequence[str]) -> frozenset[str]:
-        """Return those of 1 to 64 products that the catalog lacks."""
+class Takedowns(Protocol):
+    """The takedowns of catalogs. Every call raises RetrieverUnavailable."""
 
     async def taken_down(self, catalog_id: str, image_ids: Sequence[str]) -> frozenset[str]:
         """Return those of 1 to 64 photos that were taken down and must not be stored."""
+
+
+class CatalogProducts(Takedowns, Protocol):
+    """The products of catalogs, and their takedowns."""
+
+    async def missing(self, catalog_id: str, product_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of 1 to 64 products that the catalog lacks."""
 
 
 class ProductVectors(Protocol):

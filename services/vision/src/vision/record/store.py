@@ -88,6 +88,7 @@ class Record:
     alerts_after = _reads(watch_rows.read_alerts_after)
     newest_alert = _reads(watch_rows.read_newest_alert)
     watch_photo = _reads(watch_rows.read_watch_photo)
+    photo_names = _reads(watch_rows.read_photo_names)
     unnamed_files = _reads(stored_files.read_unnamed_files)
     drop_expired_photos = _writes_now(watch_rows.drop_expired_photos)
     drop_old_alerts = _writes(watch_rows.drop_old_alerts)

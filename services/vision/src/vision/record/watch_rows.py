@@ -270,6 +270,13 @@ def read_watch_photo(connection: Connection, catalog_id: str, image_id: str) -> 
     return next(_PHOTOS.read(connection, found), None)
 
 
+def read_photo_names(connection: Connection, catalog_id: str, after: str, limit: int) -> list[str]:
+    """Return the next ids of photos of watches after one, in order; empty at the end."""
+    c = watch_photos.c
+    query = sa.select(c.image_id).distinct().where(c.catalog_id == catalog_id, c.image_id > after)
+    return list(connection.execute(query.order_by(c.image_id).limit(limit)).scalars())
+
+
 def drop_expired_photos(
     connection: Connection, now: int, catalog_id: str, before: int, limit: int
 ) -> tuple[int, list[str]]:

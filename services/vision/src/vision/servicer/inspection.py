@@ -5,7 +5,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from google.rpc import status_pb2
+from prometheus_client import Counter
 
+from servicekit.admission import costs
 from servicekit.jobs.queue import Jobs
 from servicekit.rpc.job_service import job_message
 from servicekit.rpc.messages import MessageWriter, timings, value_of
@@ -16,7 +18,7 @@ from servicekit.telemetry import Stages
 from sightline.common.v1 import answer_pb2, job_pb2
 from sightline.vision.v1 import inspection_service_pb2 as pb
 from vision.domain.catalog_keys import KeyOf
-from vision.domain.inspection import GivenPhoto, least_rate
+from vision.domain.inspection import GivenPhoto, PieceVerdict, least_rate
 from vision.domain.references import ListedReference
 from vision.inspection import fits
 from vision.inspection.fits import ReferencePlan
@@ -25,6 +27,16 @@ from vision.inspection.references import References
 
 JOB_OWNER = "vision/"
 MOST_LISTED = 500
+FIT_SECONDS = 13.0
+"""Processor seconds that are charged for a fit in a job: those of a hundred photos beside other
+work."""
+INSPECTIONS = Counter(
+    "sightline_vision_inspections_total",
+    "Photos that Inspect compared with a reference, by verdict: like, unlike, cannot_say.",
+    ("verdict",),
+)
+for _verdict in PieceVerdict:
+    INSPECTIONS.labels(_verdict.lower())  # start at 0: rates miss the first value
 message_of = MessageWriter(
     {
         "photo_count": "photos",
@@ -69,6 +81,7 @@ class InspectionServicer:
         fits.check(wanted)
         key = self.key_of(catalog)
         job = await fits.ask(key, wanted, self.jobs, request_id=request.request_id)
+        costs.add(FIT_SECONDS)
         return job_message(replace(job, catalog_id=catalog), JOB_OWNER)
 
     async def FitReference(
@@ -121,6 +134,7 @@ class InspectionServicer:
             ),
             stages,
         )
+        INSPECTIONS.labels(found.comparison.verdict.lower()).inc()
         request_id = take_request_id(request.request_id)
         return _inspected(
             found,
