@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 PUBLIC = "sightline.gateway.v1"
 UNCALLED = {"sightline.ranker.v1.EventService/GetEvents"}
 """No service makes these calls: operators do, on one machine."""
-REGISTRY = "kit/src/servicekit/catalogs/list_service.py"
+REGISTRY = "kit/src/servicekit/rpc/catalog_registry.py"
 """The list of catalogs, which each of these reads."""
 REMOVAL = "kit/src/servicekit/catalogs/removal.py"
 FRAMES = (

@@ -14,9 +14,7 @@ from google.protobuf import (
     duration_pb2,
     field_mask_pb2,
     message_factory,
-    struct_pb2,
     timestamp_pb2,
-    wrappers_pb2,
 )
 from google.protobuf.descriptor import FieldDescriptor as Field
 from google.rpc import error_details_pb2
@@ -24,30 +22,14 @@ from google.rpc import error_details_pb2
 POOL: Any = descriptor_pool.Default()
 TEXTS = ("", "a", "Rosé – 0,75 l", 'quote " and \\ and \n', '":":":', "日本語🍷", "\u0000\u001f")
 DEEPEST = 4
-KEYS = ("string", "bool", "int32", "int64", "uint32", "uint64", "sint32", "fixed64")
-SCALARS = (*KEYS, "double", "float", "bytes", "sint64", "fixed32", "sfixed32", "sfixed64")
+SCALARS = (
+    *("string", "bool", "int32", "int64", "uint32", "uint64", "sint32", "fixed64"),
+    *("double", "float", "bytes", "sint64", "fixed32", "sfixed32", "sfixed64"),
+)
 WELL_KNOWN = {
     "google.protobuf.Timestamp": timestamp_pb2,
     "google.protobuf.Duration": duration_pb2,
     "google.protobuf.FieldMask": field_mask_pb2,
-    "google.protobuf.Struct": struct_pb2,
-    "google.protobuf.Value": struct_pb2,
-    "google.protobuf.ListValue": struct_pb2,
-    "google.protobuf.Any": any_pb2,
-    **{
-        f"google.protobuf.{name}Value": wrappers_pb2
-        for name in (
-            "Double",
-            "Float",
-            "Int64",
-            "UInt64",
-            "Int32",
-            "UInt32",
-            "Bool",
-            "String",
-            "Bytes",
-        )
-    },
 }
 
 
@@ -92,43 +74,24 @@ def _every_kind() -> descriptor_pb2.FileDescriptorProto:
         short = of.rpartition(".")[2].lower()
         add(f"one_{short}", kind, of)
         add(f"many_{short}", kind, of, label=3)
-        if of != "google.protobuf.Value":
-            add(f"choice_{short}", kind, of, oneof_index=0)
-    _add_maps(message, add, types, named)
+        add(f"choice_{short}", kind, of, oneof_index=0)
     for index, name in enumerate(("double", "int64", "string", "bool"), start=1):
         message.oneof_decl.add(name=f"_maybe_{name}")
         add(f"maybe_{name}", types[name], oneof_index=index, proto3_optional=True)
     return file
 
 
-def _add_maps(message: Any, add: Any, types: dict[str, int], named: dict[str, int]) -> None:
-    for key in KEYS:
-        _add_map(message, add, f"by_{key}", types[key], Field.TYPE_STRING, "")
-    for of, kind in named.items():
-        _add_map(message, add, f"map_{of.rpartition('.')[2].lower()}", types["string"], kind, of)
-
-
-def _add_map(message: Any, add: Any, name: str, key: int, value: int, of: str) -> None:
-    camel = "".join(part.capitalize() for part in name.split("_")) + "Entry"
-    entry = message.nested_type.add(name=camel)
-    entry.options.map_entry = True
-    entry.field.add(name="key", number=1, type=key, label=1)
-    held = entry.field.add(name="value", number=2, type=value, label=1)
-    if of:
-        held.type_name = f".{of}"
-    add(name, Field.TYPE_MESSAGE, f"test.EveryKind.{camel}", label=3)
-
-
 def fill(message: Any, rng: random.Random, share: float = 0.5, depth: int = 0) -> Any:
     """Set each field of a message with the probability `share`, and return the message."""
-    if message.DESCRIPTOR.full_name in WELL_KNOWN:
+    if isinstance(message, any_pb2.Any) or message.DESCRIPTOR.full_name in WELL_KNOWN:
         return _fill_known(message, rng, depth)
     for field in message.DESCRIPTOR.fields:
         if rng.random() > share:
             continue
         kind = field.message_type
         if kind is not None and kind.GetOptions().map_entry:
-            _fill_map(message, field, rng, depth)
+            texts = {rng.choice(TEXTS): rng.choice(TEXTS) for _ in range(3)}
+            getattr(message, field.name).update(texts)
         elif kind is not None:
             if depth >= DEEPEST:
                 continue
@@ -147,17 +110,6 @@ def fill(message: Any, rng: random.Random, share: float = 0.5, depth: int = 0) -
     return message
 
 
-def _fill_map(message: Any, field: Any, rng: random.Random, depth: int) -> None:
-    entries, entry = getattr(message, field.name), field.message_type
-    value = entry.fields_by_name["value"]
-    for _ in range(rng.randint(1, 3)):
-        key = scalar(entry.fields_by_name["key"], rng)
-        if value.message_type is None:
-            entries[key] = scalar(value, rng)
-        elif depth < DEEPEST:
-            fill(entries[key], rng, 0.2, depth + 2)
-
-
 def _fill_known(message: Any, rng: random.Random, depth: int) -> Any:
     name = message.DESCRIPTOR.name
     if name == "Timestamp":
@@ -173,36 +125,11 @@ def _fill_known(message: Any, rng: random.Random, depth: int) -> Any:
         )
     elif name == "FieldMask":
         message.paths.extend(rng.sample(("title", "category_path", "images.image_id"), 2))
-    elif name in ("Struct", "Value", "ListValue"):
-        plain = {"a": [1.5, None, "x", {"b": True}], "": {}, "list": []}
-        if name == "Struct":
-            message.update(plain)
-        elif name == "ListValue":
-            message.extend(plain["a"])
-        else:
-            _fill_value(message, rng)
-    elif name == "Any":
-        inner = rng.choice(
-            (error_details_pb2.BadRequest(), duration_pb2.Duration(), wrappers_pb2.Int64Value())
-        )
-        message.Pack(fill(inner, rng, 0.8, depth + 1), deterministic=True)
-    elif name.endswith("Value"):
-        message.value = scalar(message.DESCRIPTOR.fields_by_name["value"], rng)
-    return message
-
-
-def _fill_value(message: Any, rng: random.Random) -> None:
-    which = rng.randrange(5)
-    if which == 0:
-        message.null_value = 0
-    elif which == 1:
-        message.number_value = rng.choice((0.0, -1.5, 1e300))
-    elif which == 2:
-        message.string_value = rng.choice(TEXTS)
-    elif which == 3:
-        message.bool_value = rng.random() < 0.5
     else:
-        message.struct_value.update({"x": [1, "2", None]})
+        details = error_details_pb2.BadRequest(), error_details_pb2.ErrorInfo()
+        inner = rng.choice((*details, duration_pb2.Duration()))
+        message.Pack(fill(inner, rng, 0.8, depth + 1), deterministic=True)
+    return message
 
 
 def scalar(field: Any, rng: random.Random) -> Any:

@@ -12,14 +12,17 @@ from google.protobuf.message_factory import GetMessageClass
 
 from servicekit.admission import quotas
 from servicekit.admission.access import PeerName
+<<<<<<< HEAD
 from servicekit.admission.quotas import Quotas
 from servicekit.errors import Code, Unimplemented
+=======
+from servicekit.errors import Code
+>>>>>>> fewer
 from servicekit.rpc import owned
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import job_service_pb2
 from sightline.vision.v1 import watch_pb2, webhook_service_pb2
 from sightline.vision.v1 import watch_service_pb2 as pb
-from tests.fakes.gateway_script import Jobs
 from tests.fakes.gateway_wire import running
 from tests.fakes.gateway_wire_vision import Watching
 from tests.fakes.quotas import Usage
@@ -186,19 +189,3 @@ async def test_every_unary_call_that_it_owns_says_so_and_jobs_are_listed_without
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await suite.jobs.GetJob(job_service_pb2.GetJobRequest(job_id="vision/1"))
         assert from_rpc_error(raised.value).reason == "JOB_NOT_FOUND"
-
-
-async def test_jobs_are_listed_though_vision_is_of_a_release_without_jobs(monkeypatch):
-    monkeypatch.setattr(Jobs, "ListJobs", _absent(Jobs.ListJobs))
-    async with running() as suite:
-        listed = await suite.jobs.ListJobs(job_service_pb2.ListJobsRequest())
-        assert {each.job_id for each in listed.jobs} == {"retriever/2", "ranker/1"}
-
-
-def _absent(list_jobs):
-    async def unknown(self, request, context):
-        if self.owner == "vision":
-            raise Unimplemented("no such call", reason="UNIMPLEMENTED")
-        return await list_jobs(self, request, context)
-
-    return unknown

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from servicekit.catalogs.known import KnownCatalogs
-from servicekit.catalogs.list_service import RemoteRegistry
 from servicekit.catalogs.removal import RemovalNotes
+from servicekit.rpc.catalog_registry import RemoteRegistry
 from sightline.common.v1 import catalog_list_service_pb2 as list_pb
 from sightline.common.v1.catalog_list_service_pb2_grpc import CatalogListServiceStub
 from sightline.gateway.v1 import catalog_service_pb2

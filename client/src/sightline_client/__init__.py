@@ -1,8 +1,5 @@
 """A typed client of Sightline: recommendations by visual similarity and behaviour."""
 
-import warnings
-from typing import TYPE_CHECKING
-
 from sightline.filter_text import FilterSyntaxError as FilterSyntaxError
 from sightline_client._generated.sync_client import SyncSightlineClient as SyncSightlineClient
 from sightline_client.client import SightlineClient as SightlineClient
@@ -65,23 +62,3 @@ from sightline_client.values.updates import ProductUpdate as ProductUpdate
 from sightline_client.values.webhook_messages import WebhookMessage as WebhookMessage
 from sightline_client.values.webhook_messages import WebhookRejected as WebhookRejected
 from sightline_client.values.webhook_messages import verify_webhook as verify_webhook
-
-if not TYPE_CHECKING:  # type checkers know the new names alone
-    _RENAMED = {
-        "Found": "SearchResults",
-        "Order": "ProductOrder",
-        "Outcome": "ProductOutcome",
-        "Verdict": "EvaluationVerdict",
-    }
-    """Classes that were renamed in 0.16, by their old names."""
-
-    def __getattr__(name):
-        """Return a renamed class, with a DeprecationWarning."""
-        if name not in _RENAMED:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        warnings.warn(
-            f"sightline_client.{name} is deprecated: use {_RENAMED[name]}",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return globals()[_RENAMED[name]]

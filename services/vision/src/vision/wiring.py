@@ -8,13 +8,13 @@ import grpc
 from servicekit.admission.access import PeerName
 from servicekit.artefacts.backups import Backups
 from servicekit.catalogs.known import KnownCatalogs
-from servicekit.catalogs.list_service import RemoteRegistry
 from servicekit.clock import now_micros
 from servicekit.decoding.decoders import Decoders
 from servicekit.jobs.queue import Jobs
 from servicekit.keys.keyring import SigningKeys, signing_keys
 from servicekit.outbound.fetch import Fetcher, FetchPolicy
 from servicekit.outbound.posting import Poster
+from servicekit.rpc.catalog_registry import RemoteRegistry
 from servicekit.rpc.channel import connect
 from servicekit.rpc.peers import PeerCredentials
 from servicekit.sql.database import Database

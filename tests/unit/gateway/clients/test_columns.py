@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.clients.columns import (
-    branch_names,
     columns,
     columns_message,
     columns_of,
@@ -16,7 +15,6 @@ from servicekit.errors import Internal
 from sightline.common.v1 import candidate_pb2, product_pb2
 from sightline.ranker.v1 import answer_service_pb2
 from sightline_core.answer import AnswerOrder
-from sightline_core.branch import Branch
 from sightline_core.columns import ProductColumns, gathered
 
 NAMES = [field.name for field in candidate_pb2.CandidateColumns.DESCRIPTOR.fields]
@@ -151,9 +149,3 @@ def test_branches_are_known_by_their_names():
         branches=[7],
     )
     assert order_of(message, 5, 9).product(5).branches == ("visual", "new")
-
-
-def test_older_rankers_get_no_more_names_than_they_accept_unless_a_newer_branch_found_a_product():
-    assert len(branch_names([])) == len(branch_names([1, 1 << 15])) == 16
-    for bit, branch in enumerate(Branch):
-        assert branch_names([1, 1 << bit])[bit] == branch

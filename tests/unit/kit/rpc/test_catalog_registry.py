@@ -4,10 +4,9 @@ import pytest
 
 from servicekit.admission.memory_budget import ByteBudget
 from servicekit.catalogs.known import CatalogList
-from servicekit.catalogs.list_service import RemoteRegistry
 from servicekit.errors import Unavailable
 from servicekit.rpc import hosting
-from servicekit.rpc.catalog_registry import registry_of
+from servicekit.rpc.catalog_registry import RemoteRegistry, registry_of
 from servicekit.rpc.channel import connect
 from servicekit.rpc.hosting import Host
 

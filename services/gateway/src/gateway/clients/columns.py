@@ -43,8 +43,6 @@ def _unknown(kind: FieldKind) -> tuple[Any, ...]:
 
 BRANCHES = [str(branch) for branch in Branch]
 """Names of the bits of an order's branches, as messages have them."""
-_ACCEPTED = 16
-"""Number of names that rankers of 0.40 and before accept."""
 _UNKNOWN: Mapping[str, Any] = {"product_ids": "", "image_hashes": NO_HASH} | {
     name: cell
     for field in CANDIDATE
@@ -158,7 +156,7 @@ def order_message(order: AnswerOrder) -> pb.AnsweredColumns:
         raw_scores=_packed(order.raw_scores),
         parts=[pb.PackedPart(name=name, values=_packed(values)) for name, values in order.parts],
         matched_image_ids=order.image_ids,
-        branch_names=branch_names(order.branches),
+        branch_names=BRANCHES,
         branches=order.branches,
         collapsed_counts=[len(ids) for ids in order.collapsed],
         collapsed_product_ids=[product_id for ids in order.collapsed for product_id in ids],
@@ -187,12 +185,6 @@ def order_of(message: pb.AnsweredColumns, offset: int, total: int) -> AnswerOrde
         offset=offset,
         total=total,
     )
-
-
-def branch_names(bit_sets: Sequence[int]) -> list[str]:
-    """Return the names of the bits of these sets of branches: no more than older rankers accept,
-    unless later ones are used."""
-    return BRANCHES[: max(_ACCEPTED, max(bit_sets, default=0).bit_length())]
 
 
 def _bits(message: pb.AnsweredColumns) -> list[int]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Literal
 
 from gateway.clients import messages
-from gateway.clients.columns import branch_names, order_message, order_of
+from gateway.clients.columns import BRANCHES, order_message, order_of
 from gateway.model.replay import Difference, ExpectedOutcome, RankerReplay, RecordedAnswer
 from servicekit.rpc.requests import timestamp
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
@@ -24,7 +24,7 @@ def draft_of(record: AnswerRecord, candidates: FusedCandidates) -> ranking_pb.An
         expire_time_micros=record.expire_micros,
         arms=record.arms,
         matched_image_ids=candidates.image_ids if any(candidates.image_ids) else (),
-        branch_names=branch_names(candidates.branches),
+        branch_names=BRANCHES,
         branches=candidates.branches,
     )
 

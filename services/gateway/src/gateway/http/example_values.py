@@ -74,7 +74,6 @@ KNOWN: Final[Mapping[str, Any]] = {
     f"{PACKAGE}Timestamp": TIME,
     f"{PACKAGE}Duration": "0.012s",
     f"{PACKAGE}FieldMask": "title,price",
-    f"{PACKAGE}Struct": {},
     MONEY: {"currencyCode": "EUR", "units": "12", "nanos": 500_000_000, "amount": "12.50"},
 }
 """JSON of messages that are no object of their fields, or of more than these."""

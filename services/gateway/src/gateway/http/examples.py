@@ -98,9 +98,6 @@ class Examples:
                 yield field
 
     def _value(self, field: Any, inner: Any) -> Any:
-        if kinds.is_map(field):
-            value = field.message_type.fields_by_name["value"]
-            return {"team": self._single(value, inner)}
         single = self._single(field, inner)
         return [single] if field.is_repeated else single
 

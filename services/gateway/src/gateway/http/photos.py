@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 
 from gateway.http.errors import MediaTypeUnsupported
 from gateway.http.exchange import off_loop
-from gateway.http.mapping import decode, kinds
+from gateway.http.mapping import decode
 from gateway.http.reading import BodyReader
 from servicekit.admission.entry_limits import RequestMalformed
 from servicekit.rpc.requests import RequestInvalid
@@ -55,7 +55,7 @@ def _photo_fields(descriptor: Any, before: tuple[str, ...]) -> Iterator[tuple[st
         path = (*before, field.name)
         if field.type == FieldDescriptor.TYPE_BYTES and field.name == PHOTO:
             yield path
-        elif field.message_type is not None and len(path) < DEEPEST and not kinds.is_map(field):
+        elif field.message_type is not None and len(path) < DEEPEST:
             yield from _photo_fields(field.message_type, path)
 
 
@@ -151,7 +151,7 @@ def _steps(name: str) -> Iterator[tuple[str, int]]:
 def _enter(message: Any, step: str, index: int, name: str) -> Any:
     """Return the message of a field; -1 or the next index adds one to a list."""
     field = message.DESCRIPTOR.fields_by_name.get(step)
-    if field is None or field.message_type is None or kinds.is_map(field):
+    if field is None or field.message_type is None:
         raise RequestInvalid.at(name[: decode.SHOWN], "is no field for a file")
     held = getattr(message, step)
     if not field.is_repeated:

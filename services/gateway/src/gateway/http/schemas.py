@@ -28,9 +28,6 @@ _KNOWN: Mapping[str, Schema] = {
         "properties": {"@type": {"type": "string"}},
         "additionalProperties": True,
     },
-    "google.protobuf.Struct": {"type": "object", "additionalProperties": True},
-    "google.protobuf.Value": {},
-    "google.protobuf.ListValue": {"type": "array"},
 }
 
 
@@ -64,9 +61,6 @@ class Schemas:
         """Return the schema of a field."""
         described = self.described(field)
         text = described.get("description", "")
-        if kinds.is_map(field):
-            value = self._single(field.message_type.fields_by_name["value"])
-            return {"type": "object", "additionalProperties": value} | described
         if field.is_repeated:
             most = field.GetOptions().Extensions[limits_pb2.max_items] or ITEMS
             return {"type": "array", "items": self._single(field), "maxItems": most} | described

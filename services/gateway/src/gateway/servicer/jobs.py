@@ -12,7 +12,7 @@ from gateway.model.causes import Peer
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import OPTIONAL, Connection
 from gateway.servicer.requests import admit
-from servicekit.errors import NotFound, Unimplemented
+from servicekit.errors import NotFound
 from servicekit.keys.keyring import SigningKeys
 from servicekit.rpc.requests import page_size
 from servicekit.rpc.server import Context
@@ -81,10 +81,7 @@ class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
                 page_size=size,
                 page_token=page_token,
             )
-            try:
-                answer = await caller.call(stub.ListJobs, mine)
-            except Unimplemented:  # an owner of the last release, which had no jobs
-                return [], ""
+            answer = await caller.call(stub.ListJobs, mine)
             entries = [
                 Entry(job.job_id, job.create_time.ToMicroseconds(), job)
                 for job in answer.jobs

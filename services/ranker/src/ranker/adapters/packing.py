@@ -65,23 +65,27 @@ def arrays_of(model: Model) -> dict[str, AnyArray]:
 
 CALIBRATIONS = ("calibration", "purchases")
 NESTED = ("item_features", "product_features", "segments", "looks", "content")
-_SEGMENT_ARRAYS: Mapping[str, tuple[str, ...]] = {
-    "mean": ("dimension",),
-    "centroids": ("segments", "dimension"),
-    "shares": ("segments",),
-    "strengths": ("segments", "described_features"),
+NESTED_ARRAYS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "product_features": {"shares": ("described_features",)},
+    "segments": {
+        "mean": ("dimension",),
+        "centroids": ("segments", "dimension"),
+        "shares": ("segments",),
+        "strengths": ("segments", "described_features"),
+    },
+    "looks": {
+        "photos": ("landmarks", "photo_dimension"),
+        "effects": ("landmarks", "dimension"),
+        "offset": ("dimension",),
+    },
+    "content": {
+        "vectors": ("content_features", "content_width"),
+        "usual": ("content_width",),
+        "source_vectors": ("content_sources", "content_width"),
+        "row_vectors": ("content_rows", "content_width"),
+    },
 }
-_LOOK_ARRAYS: Mapping[str, tuple[str, ...]] = {
-    "photos": ("landmarks", "photo_dimension"),
-    "effects": ("landmarks", "dimension"),
-    "offset": ("dimension",),
-}
-_CONTENT_ARRAYS: Mapping[str, tuple[str, ...]] = {
-    "vectors": ("content_features", "content_width"),
-    "usual": ("content_width",),
-    "source_vectors": ("content_sources", "content_width"),
-    "row_vectors": ("content_rows", "content_width"),
-}
+"""Arrays of the values of NESTED as in ARRAYS, each stored as VALUE_ARRAY."""
 _PARTS = fields(Neighbours)
 WEIGHTS = ("blend", "newcomers", "returning")
 """Fields with a weight for each part."""
@@ -125,6 +129,8 @@ def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: 
         if name in REQUIRED or name in arrays
     }
     found |= {name: _weights(words.get(name, {})) for name in WEIGHTS}
+    if (width := words.get("look_width")) is not None:
+        found["looks"] = Looks(**_nested("looks", arrays, sizes), width=_positive(width))
     return Model(
         version=version,
         item_ids=texts["item_ids"],
@@ -154,7 +160,6 @@ def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: 
         },
         item_features=_neighbours("item_features", arrays, sizes["items"], sizes["features"]),
         product_features=_product_features(arrays, sizes),
-        looks=_looks(arrays, words.get("look_width"), sizes),
         content=_content(arrays, sizes),
         segments=_segments(arrays, words.get("segment_silhouette"), sizes),
         **found,
@@ -245,22 +250,18 @@ def _product_features(
     starts, features = arrays["product_features_starts"], arrays["product_features_features"]
     _check_rows("product_features", starts, features, sizes["items"], len(names))
     sizes["described_features"] = len(names)
-    shares = _array(
-        "product_features_shares", arrays["product_features_shares"], ("described_features",), sizes
-    )
-    return ProductFeatures(names, _frozen(starts), _frozen(features), shares)
+    shares = _nested("product_features", arrays, sizes)
+    return ProductFeatures(names, _frozen(starts), _frozen(features), **shares)
 
 
-def _looks(
-    arrays: Mapping[str, AnyArray], width: float | None, sizes: dict[str, int]
-) -> Looks | None:
-    if width is None:
-        return None
-    found = {
-        name: _array(f"looks_{name}", arrays[f"looks_{name}"], of, sizes)
-        for name, of in _LOOK_ARRAYS.items()
+def _nested(
+    value: str, arrays: Mapping[str, AnyArray], sizes: dict[str, int]
+) -> dict[str, AnyArray]:
+    """Return the arrays of one of NESTED_ARRAYS."""
+    return {
+        name: _array(f"{value}_{name}", arrays[f"{value}_{name}"], of, sizes)
+        for name, of in NESTED_ARRAYS[value].items()
     }
-    return Looks(**found, width=_positive(width))
 
 
 def _content(arrays: Mapping[str, AnyArray], sizes: dict[str, int]) -> Content | None:
@@ -273,10 +274,7 @@ def _content(arrays: Mapping[str, AnyArray], sizes: dict[str, int]) -> Content |
     if len(pairs) and (pairs.min() < 0 or pairs.max() >= len(names)):
         raise ValueError("content_pairs refers to missing features")
     sizes["content_features"] = len(names) + len(pairs)
-    found = {
-        name: _array(f"content_{name}", arrays[f"content_{name}"], of, sizes)
-        for name, of in _CONTENT_ARRAYS.items()
-    }
+    found = _nested("content", arrays, sizes)
     for name, size in (("sources", "content_sources"), ("rows", "content_rows")):
         rows = arrays[f"content_{name}"]
         if rows.dtype != np.int64 or rows.shape != (sizes[size],) or (np.diff(rows) <= 0).any():
@@ -292,11 +290,7 @@ def _segments(
 ) -> ShopperSegments | None:
     if silhouette is None:
         return None
-    found = {
-        name: _array(f"segments_{name}", arrays[f"segments_{name}"], of, sizes)
-        for name, of in _SEGMENT_ARRAYS.items()
-    }
-    return ShopperSegments(**found, silhouette=_finite(silhouette))
+    return ShopperSegments(**_nested("segments", arrays, sizes), silhouette=_finite(silhouette))
 
 
 def _neighbours(

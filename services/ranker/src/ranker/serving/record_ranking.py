@@ -188,7 +188,6 @@ def _asked(query: RankQuery) -> Mapping[str, object]:
         "seed": query.seed,
         "time_micros": query.now_micros,
         "model_version": query.model_version,
-        "photo_space": None,  # which 0.43 reads
         "controlled": [
             (each.name, each.kind, [*each.rows], each.place, each.boost, each.by_merit)
             for each in query.controls

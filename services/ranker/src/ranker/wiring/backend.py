@@ -22,10 +22,10 @@ from ranker.wiring.record import open_record, sealer_of
 from ranker.workers.jobs import MAX_ATTEMPTS
 from servicekit.admission.access import PeerName
 from servicekit.catalogs.known import KnownCatalogs
-from servicekit.catalogs.list_service import RemoteRegistry
 from servicekit.config import PeerSettings
 from servicekit.jobs.queue import Jobs
 from servicekit.keys.keyring import signing_keys
+from servicekit.rpc.catalog_registry import RemoteRegistry
 from servicekit.rpc.channel import connect
 from servicekit.rpc.peers import PeerCredentials
 from servicekit.sql.database import Database

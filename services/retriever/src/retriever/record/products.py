@@ -249,14 +249,6 @@ def unshown_of(values: Any) -> tuple[Any, ...]:
     return tuple(values[name] for name in UNSHOWN)
 
 
-def content_etags(content: product.ProductContent) -> tuple[str, str]:
-    """Return the etag of a content, and the etag that release 0.15 computes, without fields added
-    later."""
-    values = content_values(content)
-    known = {name: value for name, value in values.items() if name not in ADDED}
-    return values_etag(values, content.image_ids), values_etag(known, content.image_ids)
-
-
 def values_etag(values: Mapping[str, Any], image_ids: Sequence[str]) -> str:
     """Return the etag of a content's cells (`content_values`) and photos.
 

@@ -7,9 +7,9 @@ from retriever.catalog.registry import UNDO_DAYS, Registry
 from retriever.domain.registry import CatalogAlias, CatalogEntry, CatalogUpdate, CatalogValues
 from retriever.servicer import messages as wire
 from servicekit.catalogs.known import KnownCatalogs
-from servicekit.catalogs.list_service import list_message
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.jobs.queue import Jobs
+from servicekit.rpc.catalog_registry import list_message
 from servicekit.rpc.messages import UnknownMember, value_of
 from servicekit.rpc.requests import RequestInvalid, enter, take_request_id
 from servicekit.rpc.server import Context

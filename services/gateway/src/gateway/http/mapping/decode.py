@@ -3,6 +3,8 @@
 Names may be lowerCamelCase or as in the proto. Unknown names, duplicate keys, values of another
 type, numbers out of range and invalid base64 are rejected, where parsers of JSON guess. Paths are
 those of the proto, as in the errors of gRPC calls.
+
+Requests have no maps, no `Any` and none of the types that wrap values: JSON says the same without.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
@@ -48,7 +49,6 @@ EACH = 256
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]{1,3})?")
 _URL_ALPHABET = bytes.maketrans(b"-_", b"+/")
 _FLOAT = struct.Struct("<f")
-_POOL: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]
 
 
 class Wrong(Exception):
@@ -130,17 +130,21 @@ class _Row:
     put: Fill
     twin: str
     """The field's other name."""
-    takes_null: bool
 
 
 @cache
 def filler(descriptor: Any) -> Fill:
-    """Return the function that fills messages of a type, made once per type. It raises Wrong."""
+    """Return the function that fills messages of a type, made once per type. It raises Wrong.
+
+    Raises TypeError for a type that no request may have.
+    """
     name = descriptor.full_name
-    if name in _SPECIAL:
-        return _SPECIAL[name]
-    if name in kinds.WRAPPERS:
-        return _wrapped(descriptor.fields_by_name["value"])
+    if name in kinds.TEXTS:
+        return _string
+    if name == kinds.MONEY:
+        return _money
+    if name.startswith(kinds.PACKAGE) or descriptor.GetOptions().map_entry:
+        raise TypeError(f"a request can't have {name}")
     return _object(descriptor)
 
 
@@ -159,7 +163,7 @@ def _object(descriptor: Any) -> Fill:
                 raise unknown(key, descriptor)
             if row.twin != key and row.twin in value:
                 raise Wrong("is given twice, by both of its names", row.path)
-            if item is None and not row.takes_null:
+            if item is None:
                 continue
             try:
                 row.put(message, item)
@@ -172,19 +176,10 @@ def _object(descriptor: Any) -> Fill:
 def _rows(descriptor: Any) -> dict[str, _Row]:
     rows = {}
     for field in descriptor.fields:
-        put, null = _put(field), _takes_null(field)
-        rows[field.name] = _Row(field.name, put, field.json_name, null)
-        rows[field.json_name] = _Row(field.name, put, field.name, null)
+        put = _put(field)
+        rows[field.name] = _Row(field.name, put, field.json_name)
+        rows[field.json_name] = _Row(field.name, put, field.name)
     return rows
-
-
-def _takes_null(field: Any) -> bool:
-    if field.is_repeated:
-        return False
-    message, enum = field.message_type, field.enum_type
-    return (message is not None and message.full_name == kinds.VALUE) or (
-        enum is not None and enum.full_name == kinds.NULL
-    )
 
 
 def unknown(key: str, descriptor: Any) -> Wrong:
@@ -202,12 +197,7 @@ def _camel(name: str) -> str:
 
 def _put(field: Any) -> Fill:
     """Return the function that sets a field of a message."""
-    if kinds.is_map(field):
-        put = _put_map(field)
-    elif field.is_repeated:
-        put = _put_list(field)
-    else:
-        put = _put_one(field)
+    put = _put_list(field) if field.is_repeated else _put_one(field)
     oneof = field.containing_oneof
     if oneof is None or len(oneof.fields) == 1:
         return put
@@ -258,36 +248,6 @@ def _put_list(field: Any) -> Fill:
     return put
 
 
-def _put_map(field: Any) -> Fill:
-    name, entry = field.name, field.message_type
-    key_of = _map_key(entry.fields_by_name["key"])
-    held = entry.fields_by_name["value"]
-    read: Any = reader(held) if held.message_type is None else filler(held.message_type)
-
-    def put(message: Any, value: Any) -> None:
-        if type(value) is not dict:
-            raise Wrong(f"must be an object, not {_kind(value)}")
-        entries = getattr(message, name)
-        for index, (key, item) in enumerate(value.items()):
-            if not index % EACH:
-                deadlines.check()
-            try:
-                if held.message_type is None:
-                    entries[key_of(key)] = read(item)
-                else:
-                    read(entries[key_of(key)], item)
-            except Wrong as wrong:
-                raise wrong.under(f'["{key[:SHOWN]}"]') from None
-
-    return put
-
-
-def _map_key(field: Any) -> Callable[[str], Any]:
-    if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
-        return text_flag
-    return reader(field)
-
-
 @cache
 def reader(field: Any) -> Read:
     """Return the function that reads one value of a field that is no message. It raises Wrong."""
@@ -308,7 +268,6 @@ def reader(field: Any) -> Read:
 def _enum(descriptor: Any) -> Read:
     numbers = {value.name: value.number for value in descriptor.values}
     number = _integer(*kinds.RANGES[FieldDescriptor.CPPTYPE_INT32])
-    null = descriptor.full_name == kinds.NULL
 
     def read(value: Any) -> int:
         if type(value) is str:
@@ -316,8 +275,6 @@ def _enum(descriptor: Any) -> Read:
             if found is None:
                 raise Wrong(f"is no value of {descriptor.name}{_nearest(value, numbers)}")
             return int(found)
-        if value is None and null:
-            return 0
         if type(value) not in (int, float):
             raise Wrong(f"must be a name or a number of {descriptor.name}, not {_kind(value)}")
         return int(number(value))
@@ -399,7 +356,7 @@ def _flag(value: Any) -> bool:
 
 
 def text_flag(value: str) -> bool:
-    """Return the flag of a key or a query. Raises Wrong."""
+    """Return the flag of a query. Raises Wrong."""
     if value not in ("true", "false"):
         raise Wrong("must be true or false")
     return value == "true"
@@ -430,15 +387,6 @@ def _kind(value: Any) -> str:
     return kinds_of.get(type(value), "a number")
 
 
-def _wrapped(field: Any) -> Fill:
-    read = reader(field)
-
-    def put(message: Any, value: Any) -> None:
-        message.value = read(value)
-
-    return put
-
-
 def _string(message: Any, value: Any) -> None:
     """Fill a Timestamp, Duration or FieldMask."""
     try:
@@ -447,54 +395,6 @@ def _string(message: Any, value: Any) -> None:
         forms = {"Timestamp": "a time such as 2026-01-31T12:00:00Z", "Duration": "seconds as 1.5s"}
         form = forms.get(message.DESCRIPTOR.name, "names of fields as title,brand")
         raise Wrong(f"must be {form}") from None
-
-
-def _struct(message: Any, value: Any) -> None:
-    if type(value) is not dict:
-        raise Wrong(f"must be an object, not {_kind(value)}")
-    for key, item in value.items():
-        _value(message.fields[key], item)
-
-
-def _list(message: Any, value: Any) -> None:
-    if type(value) is not list:
-        raise Wrong(f"must be a list, not {_kind(value)}")
-    for item in value:
-        _value(message.values.add(), item)
-
-
-def _value(message: Any, value: Any) -> None:
-    if value is None:
-        message.null_value = 0
-    elif type(value) is dict:
-        message.struct_value.SetInParent()
-        _struct(message.struct_value, value)
-    elif type(value) is list:
-        message.list_value.SetInParent()
-        _list(message.list_value, value)
-    elif type(value) is bool:
-        message.bool_value = value
-    elif type(value) is str:
-        message.string_value = value
-    else:
-        message.number_value = _double(value)
-
-
-def _any(message: Any, value: Any) -> None:
-    if type(value) is not dict:
-        raise Wrong(f"must be an object, not {_kind(value)}")
-    if not value:
-        return
-    url = value.get("@type")
-    if type(url) is not str:
-        raise Wrong("must name a type", "@type")
-    try:
-        inner = kinds.new(descriptor := _POOL.FindMessageTypeByName(url.rpartition("/")[2]))
-    except KeyError:
-        raise Wrong("is no type of this API", "@type") from None
-    rest = {key: item for key, item in value.items() if key != "@type"}
-    filler(descriptor)(inner, rest.get("value") if descriptor.full_name in kinds.VALUED else rest)
-    message.type_url, message.value = url, inner.SerializeToString(deterministic=True)
 
 
 def _money(message: Any, value: Any) -> None:
@@ -514,13 +414,3 @@ def _money(message: Any, value: Any) -> None:
     if given and (message.units, message.nanos) != (units, nanos):
         raise Wrong("is another amount than units and nanos", AMOUNT)
     message.units, message.nanos = units, nanos
-
-
-_SPECIAL: dict[str, Fill] = {
-    **dict.fromkeys(kinds.TEXTS, _string),
-    kinds.MONEY: _money,
-    kinds.STRUCT: _struct,
-    kinds.VALUE: _value,
-    kinds.LIST: _list,
-    kinds.ANY: _any,
-}

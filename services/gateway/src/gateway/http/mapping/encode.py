@@ -58,10 +58,6 @@ def writer(descriptor: Any) -> Write:
 
 @cache
 def _by_fields(descriptor: Any) -> Write:
-    name = descriptor.full_name
-    if name in kinds.WRAPPERS:
-        value = _single(descriptor.fields_by_name["value"])
-        return lambda message: value(message.value)
     rows: dict[Any, tuple[str, Write]] = {}
     lists = dict.fromkeys(kinds.lists(descriptor), ())
 
@@ -94,25 +90,14 @@ def _text_of(message: Any) -> orjson.Fragment:
 
 
 def _field(field: Any) -> Write:
-    if kinds.is_map(field):
-        return _map(field)
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        return dict  # texts by texts: the only map of answers is in google.rpc.ErrorInfo
     each = _single(field)
     if not field.is_repeated:
         return each
     if each is _same:
         return list
     return lambda values: [each(value) for value in values]
-
-
-def _map(field: Any) -> Write:
-    each = _single(field.message_type.fields_by_name["value"])
-    key = field.message_type.fields_by_name["key"]
-    name = _lower if key.cpp_type == FieldDescriptor.CPPTYPE_BOOL else str
-    return lambda entries: {name(key): each(entries[key]) for key in entries}
-
-
-def _lower(value: object) -> str:
-    return str(value).lower()
 
 
 def _single(field: Any) -> Write:
@@ -127,8 +112,6 @@ def _single(field: Any) -> Write:
 
 
 def _enum(descriptor: Any) -> Write:
-    if descriptor.full_name == kinds.NULL:
-        return lambda _: None
     names = {value.number: value.name for value in descriptor.values}
     return lambda number: names.get(number, number)
 
@@ -184,30 +167,6 @@ def _money(message: Any) -> dict[str, Any]:
     return written
 
 
-def _struct(message: Any) -> dict[str, Any]:
-    return {key: _value(value) for key, value in message.fields.items()}
-
-
-def _list(message: Any) -> list[Any]:
-    return [_value(value) for value in message.values]
-
-
-def _value(message: Any) -> Any:
-    which = message.WhichOneof("kind")
-    if which is None or which == "null_value":
-        return None
-    value = getattr(message, which)
-    if which == "struct_value":
-        return _struct(value)
-    return (
-        _list(value)
-        if which == "list_value"
-        else _double(value)
-        if which == "number_value"
-        else value
-    )
-
-
 def _any(message: Any) -> dict[str, Any]:
     """Return the message inside, or its bytes if its type is unknown here."""
     if not message.type_url:
@@ -220,15 +179,12 @@ def _any(message: Any) -> dict[str, Any]:
     except (KeyError, DecodeError):
         return {**named, "value": _base64(message.value)}
     value = (_SPECIAL.get(descriptor.full_name) or _by_fields(descriptor))(inner)
-    return {**named, "value": value} if descriptor.full_name in kinds.VALUED else named | value
+    return {**named, "value": value} if descriptor.full_name in kinds.TEXTS else named | value
 
 
 _SPECIAL: dict[str, Write] = {
     **dict.fromkeys(kinds.TEXTS, _text),
     kinds.DURATION: _duration,
     kinds.MONEY: _money,
-    kinds.STRUCT: _struct,
-    kinds.VALUE: _value,
-    kinds.LIST: _list,
     kinds.ANY: _any,
 }
