@@ -12,12 +12,8 @@ from google.protobuf.message_factory import GetMessageClass
 
 from servicekit.admission import quotas
 from servicekit.admission.access import PeerName
-<<<<<<< HEAD
 from servicekit.admission.quotas import Quotas
-from servicekit.errors import Code, Unimplemented
-=======
 from servicekit.errors import Code
->>>>>>> fewer
 from servicekit.rpc import owned
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import job_service_pb2
