@@ -33,7 +33,6 @@ class Apart(Enum):
 
 FOLLOWS, UID, COMMIT, UNIQUE, NO_CONTENT = Apart
 CACHES = {
-    ("gateway.servicer.watches", "FrameCharges", "_work"): NO_CONTENT,
     ("gateway.state.experiments", "RunningExperiments", "_in_force"): FOLLOWS,
     ("gateway.state.exposure_goals", "ExposureGoals", "_states"): FOLLOWS,
     ("gateway.state.exposures", "Exposures", "_counts"): FOLLOWS,

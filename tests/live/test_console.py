@@ -301,6 +301,21 @@ async def test_a_merchandisers_day(
     await until(gone)
 
 
+async def test_synonyms_of_another_catalog_are_published(
+    page: Page, address: str, gateway: str
+) -> None:
+    await page.goto(f"{address}/catalogs")
+    await press(page, "rubbish")
+    await page.goto(f"{address}/synonyms")
+    await page.fill("#toml", "vino rosso => red wine")
+    await press(page, "Save the draft")
+    async with SightlineClient(gateway, catalog="rubbish") as client:
+        assert not (await client.get_synonyms()).rules, "it is a draft"
+        await press(page, "Publish the draft")
+        assert [each.terms for each in (await client.get_synonyms()).rules] == [("vino rosso",)]
+        await client.delete_scene_document("_synonyms")
+
+
 async def test_a_file_is_imported_and_its_rejected_row_corrected(
     page: Page, address: str, client: SightlineClient, tmp_path: Path
 ) -> None:

@@ -415,6 +415,14 @@ filter = "price <"
     assert not steering.preview(live, live).unseen
 
 
+@pytest.mark.parametrize(("by", "said"), [(1, "steered by files"), (2, "steered by the record")])
+async def test_the_comparison_says_what_steers_the_catalog(
+    web: Browser, gateway: FakeGateway, by: int, said: str
+) -> None:
+    gateway.steered_by = by
+    assert f"This catalog is {said}" in (await web.open("/shelf/compare?scene=home")).text
+
+
 async def test_five_shoppers_and_a_visitor_are_compared(web: Browser, gateway: FakeGateway) -> None:
     gateway.scene_diff.CopyFrom(
         pb.DiffSceneResponse(

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import MappingProxyType
 
 from sightline_client import SightlineClient
@@ -21,6 +22,7 @@ MOST_ALIKE = 12
 """Maximum number of products of a group."""
 MOST_PAIRS = 10_000
 """Maximum number of pairs that are read: as many as a catalog may have."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _ANSWERED = 200
 """Products on a page of an answer."""
 
@@ -156,7 +158,7 @@ async def _different_ones(client: SightlineClient) -> Mapping[str, Set[str]]:
 async def _different(client: SightlineClient) -> AsyncIterator[UndecidedGroup]:
     """Yield the newest pairs that were decided to be different."""
     pairs = [each async for each in _pairs(client)]
-    pairs.sort(key=lambda each: each.create_time.timestamp() if each.create_time else 0)
+    pairs.sort(key=lambda each: each.create_time or _NEVER)
     newest = pairs[: -SHOWN - 1 : -1]
     for group in await asyncio.gather(*(_group_of(client, each) for each in newest)):
         if group is not None:
