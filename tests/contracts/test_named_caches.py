@@ -33,6 +33,7 @@ class Apart(Enum):
 
 FOLLOWS, UID, COMMIT, UNIQUE, NO_CONTENT = Apart
 CACHES = {
+    ("gateway.servicer.declared_prices", "_PricedField", "_learned"): NO_CONTENT,
     ("gateway.state.experiments", "RunningExperiments", "_in_force"): FOLLOWS,
     ("gateway.state.exposure_goals", "ExposureGoals", "_states"): FOLLOWS,
     ("gateway.state.exposures", "Exposures", "_counts"): FOLLOWS,

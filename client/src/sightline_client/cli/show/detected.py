@@ -163,7 +163,7 @@ def write(
         lines=summary(value),
         steps=[*next_steps(value, size), *_lacking(value)],
         photo=page.data_uri(photo, PAGE_HEIGHT),
-        ratio=None if size is None else size[0] / size[1],
+        ratio=page.ratio_of(size),
         detections=_shown(photo, value, guesses),
         heat_maps=heat_maps(value),
         counts=[

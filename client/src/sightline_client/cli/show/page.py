@@ -181,6 +181,11 @@ def crops(photo: bytes, boxes: Iterable[Box]) -> list[str]:
     ]
 
 
+def ratio_of(size: tuple[int, int] | None) -> float | None:
+    """Return the width of a photo, divided by its height; None if it is unknown."""
+    return None if size is None else size[0] / size[1]
+
+
 def size_of(photo: bytes) -> tuple[int, int] | None:
     """Return the width and height of an upright photo in pixels; None without Pillow, or if it
     can't be read."""

@@ -98,6 +98,7 @@ def values(
         "title": _("Shelf and plan"),
         "lead": shelf_plan.summary(compared),
         "photo": page.data_uri(photo, HEIGHT),
+        "ratio": page.ratio_of(page.size_of(photo)),
         "marks": [_mark(number, each, titles) for number, each in enumerate(compared.findings, 1)],
         "legend": legend(compared),
         "kinds": [_(shelf_plan.KINDS[kind]) for kind in shelf_plan.COUNTED],

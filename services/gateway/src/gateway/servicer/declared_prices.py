@@ -92,7 +92,9 @@ class _PricedField:
 
     def seconds(self, request: Any) -> float:
         """Return the seconds of one."""
-        return max(self.rule.seconds, self._learned.get(self._key(request), 0.0))
+        return max(
+            self.rule.seconds, self._learned.get((request.catalog_id, self._value(request)), 0.0)
+        )
 
     def learn(self, request: Any, seconds: float) -> None:
         """Note the seconds that a request took, if the price is learned."""
@@ -100,11 +102,11 @@ class _PricedField:
             return
         if len(self._learned) >= MOST_LEARNED:
             del self._learned[next(iter(self._learned))]
-        self._learned[self._key(request)] = seconds / count
+        self._learned[request.catalog_id, self._value(request)] = seconds / count
 
-    def _key(self, request: Any) -> tuple[str, str]:
+    def _value(self, request: Any) -> str:
         name = self.rule.learned_by
-        return (request.catalog_id, str(getattr(request, name))) if name else ("", "")
+        return str(getattr(request, name)) if name else ""
 
 
 def _values(message: Any, path: Sequence[str]) -> Iterator[Any]:
