@@ -1,5 +1,7 @@
 """Anomalies of patches, conformal verdicts, and photos of two things."""
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from sightline_rules.photo_areas import PhotoArea
 from vision.domain import inspection
 from vision.domain.inspection import PatchMemory, PieceVerdict, VerdictDoubt
 from vision.domain.objects import Floats
+from vision.inspection.files import ARRAYS, memory_file, memory_of
 
 WHOLE = PhotoArea(0.0, 0.0, 1.0, 1.0)
 
@@ -62,6 +65,37 @@ def test_a_defect_is_unlike_and_where_it_is(memory: PatchMemory) -> None:
     assert box.left < 5 / SIDE < box.right
     assert box.top < 4 / SIDE < box.bottom
     assert found.parts[0].score == pytest.approx(found.score)
+
+
+def test_a_faint_defect_of_several_positions_is_told_from_noise(memory: PatchMemory) -> None:
+    faint = good(100, 11)
+    faint[:, 2:7, 2:7] += 0.2
+    scores = [memory.map_of(some).max(axis=(1, 2)) for some in (good(100, 10), faint)]
+    assert inspection.separation(*scores) > 0.97
+
+
+def test_a_photo_alone_is_compared_as_among_others(memory: PatchMemory) -> None:
+    some = good(3, 12)
+    assert np.allclose(memory.map_of(some), [memory.map_of(each) for each in some], atol=1e-4)
+
+
+def test_a_memory_that_an_earlier_release_fitted_is_compared_as_it_was_fitted(
+    memory: PatchMemory,
+) -> None:
+    file = io.BytesIO()
+    np.savez(file, **{name: getattr(memory, name) for name in ARRAYS if name != "near"})
+    former, kept = (memory_of(each, 0.9) for each in (file.getvalue(), memory_file(memory)))
+    seen = good(2, 13)
+    distances = inspection.nearest(seen @ memory.basis, memory.patches)
+    assert np.allclose(former.map_of(seen), (distances - memory.means) / memory.deviations)
+    assert np.array_equal(kept.map_of(seen), memory.map_of(seen))
+
+
+def test_a_file_without_its_patches_is_no_memory(memory: PatchMemory) -> None:
+    file = io.BytesIO()
+    np.savez(file, basis=memory.basis)
+    with pytest.raises(ValueError, match="no memory"):
+        memory_of(file.getvalue(), 0.9)
 
 
 def test_most_good_pieces_are_like(memory: PatchMemory) -> None:

@@ -94,8 +94,9 @@ def memory_of(data: bytes, separation: float) -> PatchMemory:
     """Return the memory of such a file. Raises ValueError."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return PatchMemory(**{name: arrays[name] for name in ARRAYS}, separation=separation)
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+            found = {name: arrays[name] for name in ARRAYS if name in arrays}
+            return PatchMemory(**found, separation=separation)
+    except (OSError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError("the file is no memory") from error
 
 
