@@ -151,19 +151,23 @@ class ServiceSettings(ProcessSettings):
         yield from ()
 
 
-def _catalogs(names: tuple[str, ...]) -> tuple[str, ...]:
-    bad = [name for name in names if not CATALOG_ID.fullmatch(name)]
-    if bad:
-        raise ValueError(
-            f"{', '.join(map(repr, bad))}: a catalog is 1 to 63 of a-z, 0-9, - and _, "
-            "starting with a letter or digit"
-        )
-    if len(set(names)) != len(names):
-        raise ValueError("a catalog is named twice")
-    return names
+def names_of(what: str, pattern: re.Pattern[str], rule: str) -> AfterValidator:
+    """Return the check of a list of names: each is as the rule says, and none is there twice."""
+
+    def check(names: tuple[str, ...]) -> tuple[str, ...]:
+        if bad := [name for name in names if not pattern.fullmatch(name)]:
+            raise ValueError(f"{', '.join(map(repr, bad))}: {rule}")
+        if len(set(names)) != len(names):
+            raise ValueError(f"{what} is named twice")
+        return names
+
+    return AfterValidator(check)
 
 
-Catalogs = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_catalogs)]
+_CATALOG_RULE = "a catalog is 1 to 63 of a-z, 0-9, - and _, starting with a letter or digit"
+Catalogs = Annotated[
+    tuple[str, ...], Field(min_length=1), names_of("a catalog", CATALOG_ID, _CATALOG_RULE)
+]
 
 
 def _collector(url: str) -> str:

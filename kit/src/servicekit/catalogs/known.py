@@ -10,7 +10,6 @@ last list stays in use, and a file keeps it for the next start. Declared catalog
 import asyncio
 import contextvars
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -27,7 +26,7 @@ from servicekit.errors import (
     ServiceError,
     Unavailable,
 )
-from servicekit.tasks.supervision import supervised, until_tick
+from servicekit.tasks.supervision import ended, supervised, until_tick
 from servicekit.telemetry import get_logger
 from servicekit.whole_files import write_whole
 
@@ -270,11 +269,7 @@ class KnownCatalogs(Collection[str]):
 
     async def stop(self) -> None:
         """End the polls."""
-        for task in (self._following, self._reading):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        await ended(self._following, self._reading)
         self._following = self._reading = None
 
     async def _follow(self) -> None:

@@ -9,14 +9,13 @@ import contextvars
 import time
 from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from prometheus_client import Counter, Gauge
 
 from servicekit.errors import ServiceError
-from servicekit.tasks.supervision import rest
+from servicekit.tasks.supervision import ended, rest
 from servicekit.telemetry import get_logger
 
 PATIENCE_SECONDS = 15.0
@@ -150,9 +149,7 @@ class BatchQueue(Generic[T]):
         self._closing.set()
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=seconds)
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await ended(self._task)
         self._drop(list(self._waiting), "shutdown")
 
     async def _drain(self) -> None:

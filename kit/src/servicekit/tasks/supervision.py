@@ -58,6 +58,14 @@ class Backoff:
         return seconds
 
 
+async def ended(*tasks: asyncio.Task[None] | None) -> None:
+    """Cancel tasks and wait for their ends, whose errors are raised; None: there is none."""
+    for task in filter(None, tasks):
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
 async def supervised(
     loop: str,
     step: Callable[[], Awaitable[object]],

@@ -6,11 +6,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from embedder.domain.photos import PART_VIEWS, PartView
-from servicekit.config import ServerSettings
+from servicekit.config import ServerSettings, names_of
 from servicekit.decoding.limits import DecodingSettings
 from servicekit.outbound.fetch import FetchSettings
 from servicekit.processes.background import Priority
@@ -41,16 +41,11 @@ class Engine(StrEnum):
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
-def _models(names: tuple[str, ...]) -> tuple[str, ...]:
-    bad = [name for name in names if not _MODEL.fullmatch(name)]
-    if bad:
-        raise ValueError(f"{', '.join(map(repr, bad))}: not a valid name of a model in Triton")
-    if len(set(names)) != len(names):
-        raise ValueError("a model is named twice")
-    return names
-
-
-Models = Annotated[tuple[str, ...], Field(max_length=8), AfterValidator(_models)]
+Models = Annotated[
+    tuple[str, ...],
+    Field(max_length=8),
+    names_of("a model", _MODEL, "not a valid name of a model in Triton"),
+]
 
 
 class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):

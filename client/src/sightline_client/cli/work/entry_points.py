@@ -3,12 +3,15 @@
 from importlib.metadata import entry_points
 from typing import Any
 
+from sightline_client.files.model import FileRefused
 
-def registered(group: str) -> Any | None:
-    """Return the first function of an entry point group that can be imported; None without one."""
+
+def registered(group: str, lacking: str, fix: str) -> Any:
+    """Return the first function of an entry point group that can be imported. FileRefused without
+    one: what is lacking, and how to fix it."""
     for point in entry_points(group=group):
         try:
             return point.load()
         except ImportError:
             continue  # the package is installed without its extras
-    return None
+    raise FileRefused(lacking, fix)

@@ -50,16 +50,15 @@ class Evaluate(Protocol):
 
 def evaluator() -> Evaluate:
     """Return the installed evaluator. FileRefused, with how to fix it, without one."""
-    found: Evaluate | None = registered(GROUP)
-    if found is not None:
-        return found
-    raise FileRefused(
+    found: Evaluate = registered(
+        GROUP,
         _("no package that trains and evaluates models is installed"),
         _(
             "use a clone of the project, where `make setup` installs it, or evaluate in a suite:"
             " sightline models evaluate --target HOST:PORT"
         ),
     )
+    return found
 
 
 def read_events(path: Path, ignore: Sequence[str]) -> list[event_pb2.Event]:

@@ -41,13 +41,12 @@ class Bring(Protocol):
 
 def checker() -> Bring:
     """Return the installed checker. FileRefused, with how to fix it, without one."""
-    found: Bring | None = registered(GROUP)
-    if found is not None:
-        return found
-    raise FileRefused(
+    found: Bring = registered(
+        GROUP,
         _("no package that checks models is installed"),
         _("use a clone of the project, where `make setup` installs it"),
     )
+    return found
 
 
 def read_photos(path: Path) -> Photos:

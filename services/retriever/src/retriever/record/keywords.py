@@ -225,7 +225,8 @@ class _SQLite:
     def having(self, words: Sequence[str], *, every: bool = False) -> sa.Select[Any]:
         """Return a statement for the catalog's products that have any of the words, or all of
         them. A term that a word also means counts as the word."""
-        terms = map(self._meaning, words)
+        # Words hold only letters, digits and marks, so they need no escaping.
+        terms = [_meaning(self, word, '"', " AND ", " OR ") for word in words]
         index = sa.table("keywords_index", sa.column("rowid"))
         # The plus sign disables the index on the catalog, so that SQLite starts from the words.
         mine: sa.ColumnElement[str] = sa.literal_column("+keywords.catalog_id", sa.Text)
@@ -239,16 +240,6 @@ class _SQLite:
                 mine == self.catalog_id,
             )
         )
-
-    def _meaning(self, word: str) -> str:
-        # Words hold only letters, digits and marks, so they need no escaping.
-        if word not in self.others:
-            return f'"{_term(self.catalog_id, word)}"'
-        terms = [
-            " AND ".join(f'"{_term(self.catalog_id, each)}"' for each in term)
-            for term in ((word,), *self.others[word])
-        ]
-        return f"(({') OR ('.join(terms)}))"
 
     def likelihood(self, rarities: Mapping[str, float]) -> sa.ColumnElement[float]:  # noqa: ARG002
         """Return the SQL expression of a score that approximates `match`."""
@@ -278,17 +269,21 @@ class _PostgreSQL:
         return sum(ranks[1:], start=ranks[0])
 
     def _query(self, words: Sequence[str], between: str = "") -> sa.ColumnElement[Any]:
-        return sa.cast(between.join(map(self._meaning, words)), postgresql.TSQUERY)
-
-    def _meaning(self, word: str) -> str:
         # Words and catalog ids contain no quotes and no backslashes.
-        if word not in self.others:
-            return f"'{_term(self.catalog_id, word)}'"
-        terms = [
-            " & ".join(f"'{_term(self.catalog_id, each)}'" for each in term)
-            for term in ((word,), *self.others[word])
-        ]
-        return f"(({') | ('.join(terms)}))"
+        terms = [_meaning(self, word, "'", " & ", " | ") for word in words]
+        return sa.cast(between.join(terms), postgresql.TSQUERY)
+
+
+def _meaning(search: _SQLite | _PostgreSQL, word: str, quote: str, both: str, either: str) -> str:
+    """Return what an engine searches for a word: its term, or one of those that mean the same."""
+    meant = [
+        both.join(f"{quote}{_term(search.catalog_id, each)}{quote}" for each in term)
+        for term in ((word,), *search.others.get(word, ()))
+    ]
+    if word not in search.others:
+        return meant[0]
+    joined = f"){either}(".join(meant)
+    return f"(({joined}))"
 
 
 _TERMS: sa.ColumnElement[Any] = sa.literal_column("keywords.terms")

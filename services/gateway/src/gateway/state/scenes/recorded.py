@@ -21,7 +21,7 @@ from gateway.state.scenes.texts import ParseToml, read
 from servicekit.catalogs.known import CatalogChange
 from servicekit.clock import Clock, now_micros
 from servicekit.errors import ServiceError
-from servicekit.tasks.supervision import confined, rest, supervised, tell
+from servicekit.tasks.supervision import confined, ended, rest, supervised, tell
 
 READING = "scenes"
 """Name for servicekit.tasks.supervision."""
@@ -134,10 +134,7 @@ class SteeredScenes:
 
     async def close(self) -> None:
         """End the reads."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await ended(self._task)
 
     def follow(self, change: CatalogChange) -> None:
         """Drop the scenes of catalogs that the record no longer steers, and read those that have

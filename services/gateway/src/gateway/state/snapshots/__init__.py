@@ -9,7 +9,6 @@ import contextvars
 import random
 import time
 from collections.abc import Callable, Collection
-from contextlib import suppress
 
 from prometheus_client import Counter, Gauge
 
@@ -19,7 +18,7 @@ from gateway.state.snapshots.reading import SnapshotSource
 from servicekit import deadlines
 from servicekit.catalogs.known import CatalogChange
 from servicekit.errors import ServiceError
-from servicekit.tasks.supervision import confined, rest, supervised
+from servicekit.tasks.supervision import confined, ended, rest, supervised
 from servicekit.telemetry import get_logger
 
 READ_SECONDS = 30.0
@@ -95,10 +94,7 @@ class Snapshots:
 
     async def close(self) -> None:
         """Stop the reads."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await ended(self._task)
 
     def follow(self, change: CatalogChange) -> None:
         """Drop the snapshots of removed catalogs, with their files, and read those of added

@@ -17,7 +17,6 @@ import random
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, field
 
@@ -29,6 +28,7 @@ from retriever.search.query import SearchQuery
 from retriever.search.recall.subset import Seen, Subset, compare, passing_share, read_subset
 from retriever.search.search import FoundNearest
 from servicekit.errors import ServiceError
+from servicekit.tasks.supervision import ended
 from servicekit.telemetry import get_logger
 
 AGE_SECONDS = 300.0
@@ -123,10 +123,7 @@ class Watchdog:
 
     async def close(self) -> None:
         """Cancel running checks."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await ended(self._task)
 
     async def _work(self) -> None:
         """Check waiting searches. Skip a search if the record is unavailable."""
