@@ -45,6 +45,18 @@ def test_a_photo_is_taken_down_listed_and_allowed_again(line: Line, gateway: Fak
     assert "was not taken down" in flat(line("photos", "lift", "0" * 64).stdout)
 
 
+def test_products_are_marked_as_different(line: Line, gateway: FakeGateway) -> None:
+    marked = flat(line("products", "mark-distinct", "b", "a", "c").stdout)
+    assert "a b ann 2023-11-14 22:13:20Z a c ann" in marked
+    assert flat(line("products", "distinct", "--top", "7").stdout) == marked
+    assert gateway.requests["ListDistinctProducts"][-1].page_size == 7
+    taken = line("products", "unmark-distinct", "a", "b", "c")
+    assert "3 pairs taken back" in flat(taken.stdout)
+    assert "No products of one picture" in line("products", "distinct").stdout
+    (listed,) = gateway.requests["MarkDistinctProducts"]
+    assert [*listed.product_ids] == ["b", "a", "c"]
+
+
 def test_a_catalog_is_created_listed_and_changed(line: Line, gateway: FakeGateway) -> None:
     made = line(
         *("catalogs", "create", "staging", "--name", "Staging shop", "--language", "de"),

@@ -170,6 +170,17 @@ async def test_backups_and_takedowns_are_managed(
     assert {request.catalog_id for request in gateway.requests["TakeDownPhoto"]} == {"default"}
 
 
+async def test_products_are_marked_as_different(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    (pair,) = await client.mark_distinct_products(["b", "a"])
+    assert (pair.product_id, pair.other_product_id, pair.author) == ("a", "b", "ann")
+    assert [each async for each in client.list_distinct_products()] == [pair]
+    assert await client.unmark_distinct_products(["a", "b"]) == 1
+    assert not [each async for each in client.list_distinct_products()]
+    assert gateway.requests["ListDistinctProducts"][0].page_size == 200
+
+
 async def test_synonyms_are_read_and_replaced(
     client: SightlineClient, gateway: FakeGateway
 ) -> None:
