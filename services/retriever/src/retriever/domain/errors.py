@@ -243,7 +243,7 @@ class DistinctPairsFull(errors.ResourceExhausted, reason="DISTINCT_PAIRS_FULL"):
 
     def __init__(self, most: int) -> None:
         super().__init__(
-            f"this catalog may have {most} pairs of products that were decided to be different:"
+            f"this catalog may have {most:,} pairs of products that were decided to be different:"
             " take some back first (UnmarkDistinctProducts), or give products photos of their own"
         )
 
