@@ -74,7 +74,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> Result:
 
 
 def _suite(data: Path, say: Callable[[str], None]) -> Suite:
-    return Suite(data, sightline(data, free_port_base(), target=ALL), report=say)
+    return Suite(data, sightline(data, free_port_base(), target=ALL, vision=True), report=say)
 
 
 async def _loaded(suite: Suite) -> None:
