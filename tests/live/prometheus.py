@@ -61,7 +61,7 @@ def _configuration(suite: Suite, folder: Path, beside: Mapping[str, int]) -> dic
     write_rules(folder)
     shutil.copy(generate.HERE / "alerts.yaml", folder)
     jobs = scraped(suite)
-    assert len(jobs) == 7
+    assert len(jobs) == 9
     for name, port in beside.items():
         target = {"targets": [f"127.0.0.1:{port}"]}
         jobs.append({"job_name": name, "static_configs": [target]})

@@ -43,7 +43,7 @@ async def test_metrics_name_neither_products_nor_people_and_tell_the_shops_apart
     suite: Suite, isolated: SightlineClient, shops: Shops
 ) -> None:
     ports = [one.ports["metrics"] for one in suite.programs.values() if "metrics" in one.ports]
-    assert len(ports) == 7
+    assert len(ports) == 9
     text = "\n".join([await asyncio.to_thread(scraped, port) for port in ports])
     values = set(re.findall(r'="([^"]*)"', text))
     secrets = {ANN, NEWCOMER, COOKIE, ONLY_HERE, *SHARED, shops.model, shops.job.job_id}
