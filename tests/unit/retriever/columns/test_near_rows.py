@@ -98,6 +98,28 @@ def test_the_last_used_stay_while_there_is_room(monkeypatch: pytest.MonkeyPatch,
     assert len(kept) == 0
 
 
+def test_a_comparison_of_many_rows_does_not_take_the_room_of_all_others() -> None:
+    kept, found = KeptRows(), near(np.arange(500, dtype=np.float32), 20)
+    room = 8 * found.size
+    kept.keep(QUERY, found, room)
+    kept.keep(OTHER, near(np.arange(500, dtype=np.float32), 500), room)
+    assert kept.nearest(QUERY, 20, 500, never, most_written=5) is not None
+    assert kept.nearest(OTHER, 20, 500, never, most_written=5) is None
+
+
+def test_rows_that_are_found_by_writes_take_no_more_room() -> None:
+    kept, scores = KeptRows(), np.ones(60, np.float32)
+    first = near(scores[:20], 20)
+    queries = [[np.full(4, number, np.float32)] for number in range(8)]
+    for each in queries:
+        kept.keep(each, first, 8 * first.size)
+    assert len(kept) == 8
+    for each in queries:
+        found = kept.nearest(each, 20, 60, lambda _queries, rows: scores[rows], most_written=40)
+        assert found is None or len(found[0]) == 60
+    assert len(kept) * near(scores, 20).size <= 8 * first.size
+
+
 @pytest.mark.parametrize("dimension", [8, 80, 1_280])
 def test_a_row_has_the_same_similarity_whatever_rows_are_compared_with_it(dimension: int) -> None:
     rows = Vectors(replace(generation(), dimension=dimension))

@@ -22,6 +22,9 @@ Compare = Callable[[Sequence[Floats], slice], Scores]
 
 MOST_BYTES = 32 * 2**20
 """Bytes that the kept rows of one generation take, at most; never more than its vectors."""
+LEAST_KEPT = 4
+"""Number of queries that have room at least: rows that would take more of it, such as those of a
+filter that few products pass, are not kept in place of all others."""
 _ENTRY_BYTES = 400
 """Bytes that an entry takes beside its rows, about."""
 
@@ -70,6 +73,8 @@ class KeptRows:
     def __init__(self) -> None:
         """Begin without any."""
         self._bytes = 0
+        self._room = 0
+        """Bytes that all may take."""
         self._kept: OrderedDict[bytes, NearRows] = OrderedDict()
 
     def __len__(self) -> int:
@@ -102,18 +107,19 @@ class KeptRows:
         return kept.until(total)
 
     def keep(self, queries: Sequence[Floats], found: NearRows, room: int) -> None:
-        """Keep the nearest rows of a comparison; the oldest ones go where all take more than `room`
-        or MOST_BYTES."""
+        """Keep the nearest rows of a comparison, unless they take too large a part of `room` or
+        MOST_BYTES; the oldest ones go where all take more."""
+        self._room = min(room, MOST_BYTES)
         self._put(_key(queries), found)
-        while self._bytes > min(room, MOST_BYTES):
-            _, oldest = self._kept.popitem(last=False)
-            self._bytes -= oldest.size
 
     def _put(self, key: bytes, found: NearRows) -> None:
-        former = self._kept.get(key)
-        self._bytes += found.size - (former.size if former is not None else 0)
-        self._kept[key] = found
-        self._kept.move_to_end(key)
+        if found.size * LEAST_KEPT <= self._room:
+            former = self._kept.pop(key, None)
+            self._bytes += found.size - (former.size if former is not None else 0)
+            self._kept[key] = found
+        while self._bytes > self._room:
+            _, oldest = self._kept.popitem(last=False)
+            self._bytes -= oldest.size
 
 
 def _key(queries: Sequence[Floats]) -> bytes:
