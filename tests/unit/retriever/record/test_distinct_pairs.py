@@ -82,6 +82,27 @@ async def test_a_catalog_has_so_many_pairs(record: Record, monkeypatch: pytest.M
     assert await decided(record) == {("a", "c"), ("c", "d")}, "others make room"
 
 
+async def test_a_restore_leaves_a_catalog_no_more_pairs_than_it_may_have(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distinct_pairs, "PAIRS", replace(distinct_pairs.PAIRS, most=3))
+    await put(record, *(write(each) for each in "abcd"))
+    await record.mark_distinct("default", ["a", "b"], "ann")
+    rows = [
+        {
+            **{"product_id": one, "other_product_id": other, "author": "ben", "create_time": 1},
+            **{"image_id": "", "other_image_id": ""},
+        }
+        for one, other in combinations("abcd", 2)
+    ]
+    for batch in (rows[:4], rows[4:]):
+        await record.restore_pairs("default", batch)
+    found = await record.distinct_pairs("default")
+    assert sorted((each.product_id, each.other_product_id, each.author) for each in found) == [
+        ("a", "b", "ann"), ("a", "c", "ben"), ("a", "d", "ben")
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("named", [[], ["a"], ["a", "a"], [f"p{at}" for at in range(21)]])
 async def test_a_call_names_two_to_twenty_products(record: Record, named: list[str]) -> None:
     await put(record, write("a"))

@@ -79,8 +79,8 @@ def unmark_distinct(
 
 
 def restore_pairs(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
-    """Store the pairs of an archive whose products exist; decisions of the catalog stay as they
-    are."""
+    """Store the pairs of an archive whose products exist, as many as the catalog has room for;
+    decisions of the catalog stay as they are."""
     session = _begin(connection, now, catalog_id)
     named = {row[name] for row in rows for name in ("product_id", "other_product_id")}
     there = {row.product_id for row in session.look_up(_FIRST_PHOTOS, named)}
@@ -93,7 +93,12 @@ def restore_pairs(connection: Connection, now: int, catalog_id: str, rows: Seque
         for row in rows
         if {row["product_id"], row["other_product_id"]} <= there
     ]
-    put(connection, distinct_pairs, kept, keep=True)
+    decided = {row.pair_id for row in session.look_up(_DECIDED, [row["pair_id"] for row in kept])}
+    coming = [row for row in kept if row["pair_id"] not in decided]
+    mine = sa.select(sa.func.count()).where(_C.catalog_id == catalog_id)
+    # More than this, and no backup of the catalog could be restored.
+    room = max(0, PAIRS.most - connection.execute(mine).scalar_one())
+    put(connection, distinct_pairs, coming[:room], keep=True)
 
 
 def _begin(connection: Connection, now: int, catalog_id: str) -> Session:
