@@ -25,6 +25,8 @@ from servicekit import deadlines
 
 COST_KEY = "x-sightline-cost-us"
 """Trailer with the processor time of an answer, in microseconds."""
+MOST_DIGITS = 15
+"""Digits of that number: 30 years; a longer one is no time."""
 
 T = TypeVar("T")
 
@@ -86,8 +88,9 @@ def waited() -> float:
 
 
 def add_trailer(trailers: grpc.aio.Metadata) -> None:
-    """Add the cost in a peer's trailers, if they have one."""
-    if (micros := str(trailers.get(COST_KEY))).isdecimal():
+    """Add the cost in a peer's trailers, if they have one of at most MOST_DIGITS."""
+    micros = str(trailers.get(COST_KEY))
+    if micros.isdecimal() and len(micros) <= MOST_DIGITS:
         add(int(micros) / 1e6)
 
 

@@ -61,7 +61,8 @@ async def test_tasks_and_threads_of_a_call_count_for_it():
 async def test_what_peers_report_is_added_and_nonsense_is_not():
     cost = costs.Cost()
     costs.current.set(cost)
-    for each in ([("x-other", "7"), (costs.COST_KEY, "250000")], [(costs.COST_KEY, "-1")], []):
+    nonsense = ([(costs.COST_KEY, each)] for each in ("-1", "9" * 400, "9" * 5_000))
+    for each in ([("x-other", "7"), (costs.COST_KEY, "250000")], *nonsense, []):
         costs.add_trailer(grpc.aio.Metadata(*each))
 
     assert cost.seconds == 0.25
