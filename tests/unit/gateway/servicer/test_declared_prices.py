@@ -122,3 +122,15 @@ def test_what_is_learned_is_bounded() -> None:
         price.learn(frames(1, b"x", watch_id=str(number)), 9.0)
     assert price.of(frames(1, b"x", watch_id="0")).seconds < 1
     assert price.of(frames(1, b"x", watch_id="1")).seconds > 9
+
+
+def test_what_is_learned_again_takes_no_room_of_others() -> None:
+    price = declared("SendFrames")
+    for number in range(MOST_LEARNED):
+        price.learn(frames(1, b"x", watch_id=str(number)), 9.0)
+    price.learn(frames(1, b"x", watch_id="1"), 8.0)
+    assert price.of(frames(1, b"x", watch_id="0")).seconds > 9
+    price.learn(frames(1, b"x", watch_id="0"), 7.0)
+    price.learn(frames(1, b"x", watch_id="new"), 7.0)
+    assert price.of(frames(1, b"x", watch_id="0")).seconds > 7, "it was used last"
+    assert price.of(frames(1, b"x", watch_id="2")).seconds < 1

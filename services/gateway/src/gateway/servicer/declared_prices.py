@@ -100,9 +100,11 @@ class _PricedField:
         """Note the seconds that a request took, if the price is learned."""
         if not self.rule.learned_by or not (count := sum(map(self.count, self.asked(request)))):
             return
+        key = request.catalog_id, self._value(request)
+        self._learned.pop(key, None)  # the last used ones stay
         if len(self._learned) >= MOST_LEARNED:
             del self._learned[next(iter(self._learned))]
-        self._learned[request.catalog_id, self._value(request)] = seconds / count
+        self._learned[key] = seconds / count
 
     def _value(self, request: Any) -> str:
         name = self.rule.learned_by
