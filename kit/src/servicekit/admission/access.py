@@ -249,11 +249,15 @@ def rule(method: str) -> MethodRule:
 
 @cache
 def field_roles(message: Descriptor) -> Mapping[str, frozenset[Role]]:
-    """Return the fields of a request that only callers of certain roles may set, with these."""
+    """Return the fields of a request that only callers of certain roles may set, with these. Raises
+    TypeError for a field that does not tell whether it is set."""
     given = (
-        (each.name, each.GetOptions().Extensions[access_pb2.field_roles]) for each in message.fields
+        (each, each.GetOptions().Extensions[access_pb2.field_roles]) for each in message.fields
     )
-    return {name: frozenset(map(_role, roles)) for name, roles in given if roles}
+    found = {field: frozenset(map(_role, roles)) for field, roles in given if roles}
+    if vague := [field.full_name for field in found if not field.has_presence]:
+        raise TypeError(f"{', '.join(vague)}: only optional fields and messages may have roles")
+    return {field.name: roles for field, roles in found.items()}
 
 
 def _role(number: int) -> Role:

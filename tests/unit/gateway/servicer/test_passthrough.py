@@ -267,3 +267,17 @@ async def test_a_lists_token_is_signed_for_its_call_and_catalog(method, channels
 def test_the_orders_of_a_list_have_the_same_numbers():
     ours = catalog_service_pb2.ListProductsRequest.Order.items()
     assert ours == product_service_pb2.ListProductsRequest.Order.items()
+
+
+@pytest.mark.parametrize("name", ["GetProduct", "WatchAlerts"])
+def test_roles_of_fields_that_nothing_would_check_are_refused_at_the_start(
+    channels: dict[Peer, Any], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    kept = access.field_roles
+
+    def field_roles(message: Any) -> Any:
+        return {"x": {access.Role.READ}} if message.name == f"{name}Request" else kept(message)
+
+    monkeypatch.setattr(access, "field_roles", field_roles)
+    with pytest.raises(TypeError, match=rf"{name}: nothing checks"):
+        served(channels)

@@ -74,7 +74,10 @@ class Passthrough:
         answer all others, at the prices that their protos declare. `around`: what charges another
         forwarded method, by its name."""
         for method in public.methods:
-            if not owned.defines(servicer, method.name):
+            defined = owned.defines(servicer, method.name)
+            if (defined or method.server_streaming) and access.field_roles(method.input_type):
+                raise TypeError(f"{method.full_name}: nothing checks the roles of its fields")
+            if not defined:
                 charging = declared_prices.around(method, prices) or around.get(method.name)
                 forwarded = self._method(method, charging)
                 if access.rule(owned.path_of(method)).priced != (charging is not None):
