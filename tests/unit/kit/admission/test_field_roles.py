@@ -1,7 +1,6 @@
 """Roles of fields of public requests."""
 
 import pytest
-from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 
 from servicekit.admission import access
@@ -21,7 +20,6 @@ def test_a_field_that_does_not_tell_whether_it_is_set_has_no_roles() -> None:
     field = file.message_type.add(name="Vague").field.add(name="ids", number=1)
     field.type, field.label = FieldDescriptorProto.TYPE_STRING, FieldDescriptorProto.LABEL_REPEATED
     field.options.Extensions[access_pb2.field_roles].append(access_pb2.ROLE_READ)
-    pool = descriptor_pool.Default()
-    pool.AddSerializedFile(file.SerializeToString())
+    access.POOL.AddSerializedFile(file.SerializeToString())
     with pytest.raises(TypeError, match=r"vague\.Vague\.ids"):
-        access.field_roles(pool.FindMessageTypeByName("vague.Vague"))
+        access.field_roles(access.POOL.FindMessageTypeByName("vague.Vague"))

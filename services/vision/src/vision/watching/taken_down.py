@@ -45,5 +45,6 @@ class TakenDownPhotos:
         last = ""
         while names := await self.record.photo_names(catalog_id, last, BATCH):
             for name in await self.takedowns.taken_down(catalog_id, names):
-                await self.photos.delete(catalog_id, name)
+                with confined(TAKEN_DOWN, catalog=catalog_id, photo=name):
+                    await self.photos.delete(catalog_id, name)
             last = names[-1]
