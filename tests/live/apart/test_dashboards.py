@@ -123,7 +123,7 @@ async def _recall_is_known(
 def _ready(found: Prometheus) -> bool:
     """Return whether every process was scraped twice."""
     scraped = {one["metric"]["job"] for one in found.samples("count_over_time(up[1h]) >= 2")}
-    return len(scraped) == len(found.samples("up == 1")) == 9
+    return len(scraped) == len(found.samples("up == 1")) == 11
 
 
 async def _shop(client: SightlineClient) -> None:

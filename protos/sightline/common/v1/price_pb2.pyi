@@ -79,7 +79,7 @@ class FieldPrice(google.protobuf.message.Message):
     """Number of times that the photos of the request are decoded again for one, 0 or more. Default: 0."""
     learned_by: builtins.str
     """Name of a field of the request, such as "watch_id": one costs as much as one took in the last call of the catalog with
-    the same value, if that was more than `seconds`. Default: none.
+    the same value, and at least half of what it cost before, if that is more than `seconds`. Default: none.
     """
     def __init__(
         self,

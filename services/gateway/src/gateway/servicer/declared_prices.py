@@ -97,14 +97,15 @@ class _PricedField:
         )
 
     def learn(self, request: Any, seconds: float) -> None:
-        """Note the seconds that a request took, if the price is learned."""
+        """Note the seconds that a request took, if the price is learned. It falls by half a call at
+        most: one that the owner refuses at once does not make the next one cheap."""
         if not self.rule.learned_by or not (count := sum(map(self.count, self.asked(request)))):
             return
         key = request.catalog_id, self._value(request)
-        self._learned.pop(key, None)  # the last used ones stay
+        former = self._learned.pop(key, 0.0)  # the last used ones stay
         if len(self._learned) >= MOST_LEARNED:
             del self._learned[next(iter(self._learned))]
-        self._learned[key] = seconds / count
+        self._learned[key] = max(seconds / count, former / 2)
 
     def _value(self, request: Any) -> str:
         name = self.rule.learned_by

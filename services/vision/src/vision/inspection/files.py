@@ -96,7 +96,7 @@ def memory_of(data: bytes, separation: float) -> PatchMemory:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in ARRAYS if name in arrays}
             return PatchMemory(**found, separation=separation)
-    except (OSError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError("the file is no memory") from error
 
 
