@@ -9,7 +9,7 @@ import grpc
 import pytest
 from PIL import Image
 
-from servicekit.admission.access import FOR, PeersOnly
+from servicekit.admission.access import FOR, PeerName, PeersOnly
 from servicekit.admission.fair_permits import FairSemaphore, Party, Permit
 from sightline.common.v1 import photo_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
@@ -31,9 +31,9 @@ LARGE = 2_200
 @pytest.fixture
 async def flooded(triton_port: int) -> AsyncIterator[grpc.aio.Channel]:
     """Yield a channel to an embedder that knows the callers of its peers."""
-    async for channel in served(
-        triton_port, 5_000_000, (LITE0,), PeersOnly(lambda *_: None), catalogs=("default", "wine")
-    ):
+    callers = PeersOnly(lambda *_: PeerName.GATEWAY)
+    catalogs = ("default", "wine")
+    async for channel in served(triton_port, 5_000_000, (LITE0,), callers, catalogs=catalogs):
         yield channel
 
 
@@ -101,13 +101,11 @@ async def flood(stub: Any, catalog: str) -> AsyncIterator[list[pb.BatchEmbedResp
                 await stub.BatchEmbed(request, timeout=SECONDS, metadata=as_caller("greedy"))
             )
 
-    attacks = [asyncio.create_task(attack()) for _ in range(3)]
-    try:
+    async with asyncio.TaskGroup() as attacks:  # an attack that fails ends the block
+        tasks = [attacks.create_task(attack()) for _ in range(3)]
         yield answers
-    finally:
-        for each in attacks:
+        for each in tasks:
             each.cancel()
-        await asyncio.gather(*attacks, return_exceptions=True)
 
 
 @pytest.mark.parametrize("catalog", ["default", "wine"])
