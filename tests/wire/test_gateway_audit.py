@@ -70,6 +70,11 @@ WRITES = (
     "WatchService/SendFrames",
 )
 """Regular writes of a shop and its cameras, which are not logged."""
+DECIDES = (
+    "gateway.v1.CatalogService/MarkDistinctProducts",
+    "gateway.v1.CatalogService/UnmarkDistinctProducts",
+)
+"""Decisions of merchandisers and of who writes the catalog."""
 
 
 class Counting(AuditServicer):
@@ -457,7 +462,7 @@ async def test_an_entry_that_nobody_takes_stands_in_the_log(
 def test_what_is_noted_is_every_change_but_a_shops_own_writes() -> None:
     assert rule("sightline.ranker.v1.RankingService/Rank").audited is False
     every_change = {name for name in NAMES if level(name) != MethodOptions.NO_SIDE_EFFECTS}
-    destroys = {f"sightline.{name}" for name in DESTROYS}
+    destroys = {f"sightline.{name}" for name in (*DESTROYS, *DECIDES)}
     writes = {f"sightline.gateway.v1.{name}" for name in WRITES}
     administers = {name for name in every_change if rule(name).roles & LOOK_AFTER}
     assert every_change == administers | destroys | writes, "each has been decided on"

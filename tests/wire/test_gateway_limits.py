@@ -57,7 +57,7 @@ async def test_what_is_larger_than_its_call_takes_reaches_no_peer(suite):
 
 
 async def test_decoding_that_took_too_long_is_paid_back_before_the_next_photo(monkeypatch):
-    monkeypatch.setattr(embedder, "_decoding_seconds", lambda _: 1.0)
+    monkeypatch.setattr(embedder, "reported_decoding", lambda _: 1.0)
     quota = {"quota_decode_seconds": 0.001, "quota_burst_seconds": 1}
     async with running(**quota) as limited:
         await limited.recommendation.Recommend(photo())

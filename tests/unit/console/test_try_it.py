@@ -325,3 +325,21 @@ async def test_a_request_outlives_the_session(web: Browser, gateway: FakeGateway
     page = await web.send("/", {"text": "red wine"}, photo=b"")
     assert page.status_code == 401
     assert 'name="unsent-text" value="red wine"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("steered_by", "text"),
+    [
+        (2, "This catalog is steered by the record"),
+        (1, "This catalog is steered by files"),
+        (0, ""),
+    ],
+)
+@pytest.mark.parametrize("path", ["/", "/why?why=wine-2"])
+async def test_screens_that_use_a_scene_say_what_steers_the_catalog(
+    web: Browser, gateway: FakeGateway, path: str, steered_by: int, text: str
+) -> None:
+    gateway.steered_by = steered_by
+    page = (await web.open(path)).text
+    assert ("This catalog is steered by" in page) is bool(text)
+    assert text in page

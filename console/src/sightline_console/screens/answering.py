@@ -9,6 +9,7 @@ from sightline_client.errors import SightlineError, Unauthenticated
 from sightline_client.values.answers import Listing, Recommendations, SearchResults
 from sightline_client.values.facets import Facet
 from sightline_client.values.parts import FacetQuery
+from sightline_client.values.scenes import SceneList
 from sightline_console.screens.asked import SORTS, Asked
 
 Found: TypeAlias = Recommendations | SearchResults | Listing
@@ -23,8 +24,8 @@ class Answer:
     found: Found
     counted: Listing | None
     """Counts of the values of fields over all products that pass the filter. None: unknown."""
-    scenes: tuple[str, ...]
-    """Names of scenes; empty: the user may not list them."""
+    listed: SceneList | None
+    """The scenes; None: unknown, as where the user may not list them."""
 
     @property
     def next_page(self) -> str:
@@ -55,7 +56,7 @@ async def answer(
     found, counted, scenes = await asyncio.gather(
         _found(client, asked, photo, language),
         _counted(client, asked, language),
-        scene_names(client),
+        listed_scenes(client),
     )
     return Answer(found, counted, scenes)
 
@@ -83,11 +84,11 @@ async def _counted(client: SightlineClient, asked: Asked, language: str) -> List
         return None  # an answer without counts is better than none
 
 
-async def scene_names(client: SightlineClient) -> tuple[str, ...]:
-    """Return the names of the scenes, as far as the user may list them."""
+async def listed_scenes(client: SightlineClient) -> SceneList | None:
+    """Return the scenes, and what steers the catalog; None where the user may not list them."""
     try:
-        return tuple(each.scene for each in (await client.list_scenes()).scenes)
+        return await client.list_scenes()
     except Unauthenticated:
         raise
     except SightlineError:
-        return ()
+        return None

@@ -11,7 +11,7 @@ from sightline_client.cli.show import scenes
 from sightline_client.values.operations import Model
 from sightline_client.values.scenes import SceneDiff
 from sightline_console.screens import comparing, pairs, shopper_group
-from sightline_console.screens.answering import scene_names
+from sightline_console.screens.answering import listed_scenes
 from sightline_console.screens.pairs import Pair
 from sightline_console.screens.sections import Section, section
 from sightline_console.screens.shopper_group import Group
@@ -49,7 +49,7 @@ async def show(visit: Visit) -> Response:
     asked = visit.request.query_params
     chosen = Chosen(asked.get("before", ""), asked.get("after", ""), asked.get("scene") or DEFAULT)
     group = shopper_group.kept(visit, asked.get("group", "")) or Group()
-    found, names = await asyncio.gather(section(_models(visit.client)), scene_names(visit.client))
+    found, known = await asyncio.gather(section(_models(visit.client)), listed_scenes(visit.client))
     models = found.found or ()
     serving = next((each.model_version for each in models if each.promoted), "")
     same = bool(chosen.after) and chosen.after == (chosen.before or serving)
@@ -65,7 +65,7 @@ async def show(visit: Visit) -> Response:
         models=models,
         listed=found,
         serving=serving,
-        scenes=names or (DEFAULT,),
+        scenes=[each.scene for each in known.scenes] if known else [DEFAULT],
         chosen=chosen,
         group=group,
         most=shopper_group.MOST,

@@ -2,11 +2,20 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Set
-from contextlib import suppress
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+    Set,
+)
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
+from typing import TypeAlias
 
 from sightline_client import SightlineClient
 from sightline_client.cli.language import later
@@ -41,6 +50,9 @@ class UndecidedGroup:
         return "\n".join(each.product_id for each in self.products)
 
 
+Groups: TypeAlias = AsyncGenerator[UndecidedGroup, None]
+
+
 @dataclass(frozen=True, slots=True)
 class UndecidedList:
     """A list of groups, in English."""
@@ -50,38 +62,41 @@ class UndecidedList:
     """The reason to decide, in a sentence."""
     none: str
     """The sentence in place of an empty list."""
-    find: Callable[[SightlineClient], AsyncIterator[UndecidedGroup]]
+    find: Callable[[SightlineClient], Groups]
     """Yields the groups, the newest first."""
     then: str = later("What is left as it is stays out of this list until your session ends.")
     """Says what becomes of a group that is left as it is."""
 
 
-async def shown(groups: AsyncIterator[UndecidedGroup], left: Set[str]) -> Sequence[UndecidedGroup]:
+async def shown(groups: Groups, left: Set[str]) -> Sequence[UndecidedGroup]:
     """Return the first groups but those with these keys, which are left as they are."""
     found: list[UndecidedGroup] = []
-    async for group in groups:
-        if group.key not in left:
-            found.append(group)
-        if len(found) == SHOWN:
-            break
+    async with aclosing(groups):
+        async for group in groups:
+            if group.key not in left:
+                found.append(group)
+            if len(found) == SHOWN:
+                break
     return found
 
 
-async def _without_photo(client: SightlineClient) -> AsyncIterator[UndecidedGroup]:
-    async for each in _newest(
-        client.list_products(without_photo_only=True, order=ProductOrder.NEWEST)
-    ):
-        if not each.images:  # a suite of an earlier release lists all products
-            yield UndecidedGroup([each])
+async def _without_photo(client: SightlineClient) -> Groups:
+    listed = client.list_products(without_photo_only=True, order=ProductOrder.NEWEST)
+    async with aclosing(_newest(listed)) as newest:
+        async for each in newest:
+            if not each.images:  # a suite of an earlier release lists all products
+                yield UndecidedGroup([each])
 
 
-async def _doubted(client: SightlineClient) -> AsyncIterator[UndecidedGroup]:
-    async for each in _newest(client.list_products(doubted_only=True, order=ProductOrder.NEWEST)):
-        if each.category_doubt is not None:
-            yield UndecidedGroup([each])
+async def _doubted(client: SightlineClient) -> Groups:
+    listed = client.list_products(doubted_only=True, order=ProductOrder.NEWEST)
+    async with aclosing(_newest(listed)) as newest:
+        async for each in newest:
+            if each.category_doubt is not None:
+                yield UndecidedGroup([each])
 
 
-async def _newest(listed: AsyncIterator[Product]) -> AsyncIterator[Product]:
+async def _newest(listed: AsyncIterator[Product]) -> AsyncGenerator[Product, None]:
     count = 0
     async for product in listed:
         yield product
@@ -90,7 +105,7 @@ async def _newest(listed: AsyncIterator[Product]) -> AsyncIterator[Product]:
             return
 
 
-async def _alike(client: SightlineClient) -> AsyncIterator[UndecidedGroup]:
+async def _alike(client: SightlineClient) -> Groups:
     """Ask for an answer of the newest products: it collapses those of the same picture."""
     listed = _newest(client.list_products(order=ProductOrder.NEWEST))
     newest = {each.product_id: each async for each in listed if each.images}
@@ -135,9 +150,9 @@ def _undecided(products: Sequence[Product], different: Mapping[str, Set[str]]) -
     return [first, *others][:MOST_ALIKE]
 
 
-async def _pairs(client: SightlineClient) -> AsyncIterator[DistinctPair]:
+async def _pairs(listed: AsyncIterator[DistinctPair]) -> AsyncGenerator[DistinctPair, None]:
     count = 0
-    async for pair in client.list_distinct_products():
+    async for pair in listed:
         yield pair
         count += 1
         if count == MOST_PAIRS:
@@ -149,15 +164,15 @@ async def _different_ones(client: SightlineClient) -> Mapping[str, Set[str]]:
     decide, or the suite is of an earlier release."""
     found: dict[str, set[str]] = defaultdict(set)
     with suppress(PermissionDenied, Unimplemented):
-        async for pair in _pairs(client):
+        async for pair in _pairs(client.list_distinct_products()):
             found[pair.product_id].add(pair.other_product_id)
             found[pair.other_product_id].add(pair.product_id)
     return found
 
 
-async def _different(client: SightlineClient) -> AsyncIterator[UndecidedGroup]:
+async def _different(client: SightlineClient) -> Groups:
     """Yield the newest pairs that were decided to be different."""
-    pairs = [each async for each in _pairs(client)]
+    pairs = [each async for each in _pairs(client.list_distinct_products())]
     pairs.sort(key=lambda each: each.create_time or _NEVER)
     newest = pairs[: -SHOWN - 1 : -1]
     for group in await asyncio.gather(*(_group_of(client, each) for each in newest)):

@@ -15,6 +15,7 @@ from sightline_client.values.explanations import ExplainedScore, Explanation, Pr
 from sightline_client.values.requests import RecommendOptions
 from sightline_console.pages.blocks import blocks
 from sightline_console.screens import verdicts
+from sightline_console.screens.answering import listed_scenes
 from sightline_console.screens.asked import Asked, AskedInvalid, placed
 from sightline_console.screens.shopper import asked_by
 from sightline_console.screens.try_it import PHOTO
@@ -64,10 +65,11 @@ async def show(visit: Visit) -> Response:
         told = None if problems else (title_of(error), reason_of(error), text_of(error))
         status = status_of(error)
         return _page(visit, asked, product_id, status=status, problems=problems, told=told)
-    near, drawn, otherwise = await asyncio.gather(
+    near, drawn, otherwise, listed = await asyncio.gather(
         _neighbours(visit, asked, found),
         _heat_map(visit, asked, found, photo),
         _otherwise(visit, asked, found, options),
+        listed_scenes(visit.client),
     )
     return _page(
         visit,
@@ -82,13 +84,14 @@ async def show(visit: Visit) -> Response:
         remedies=verdicts.remedies(asked, product_id, found, otherwise),
         near=near,
         heat_map=drawn,
+        listed=listed,
     )
 
 
 def _page(
     visit: Visit, asked: Asked, product_id: str, *, status: int = 200, **values: Any
 ) -> Response:
-    known: dict[str, Any] = {"found": None, "problems": {}, "told": None}
+    known: dict[str, Any] = {"found": None, "problems": {}, "told": None, "listed": None}
     return visit.page("why", status, asked=asked, product_id=product_id, **{**known, **values})
 
 
