@@ -137,7 +137,7 @@ LISTS = {
 OF_ONE_CATALOG = {
     *("ListProducts", "ListMisfits", "ListModels", "ListExperimentUnits", "ExportUser"),
     *("ListBackups", "ListTakedowns", "ListAuditEntries", "ReadAuditChain", "Recommend", "List"),
-    *("ListAlerts", "ListDeadLetters"),
+    *("ListAlerts", "ListDeadLetters", "ListDistinctProducts"),
 }
 """Lists of the catalog that the request names, whose entries all its callers may see."""
 
