@@ -121,7 +121,7 @@ def test_searches_among_writes_find_what_they_found_before(
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(unique_pictures, "MOST_PAIRS", pairs)
         patched.setattr(unique_pictures, "MOST_WRITTEN", written)
-        patched.setattr(vectors, "KEPT_NUMBERS", 0)
+        patched.setattr(exact, "KEPT_NUMBERS", 0)
         patched.setattr(near_rows, "MOST_BYTES", kept)
         patched.setattr(vectors.Vectors, "size", kept)
         for module in (exact, collapse, former_exact):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from retriever.domain.vectors import Floats
 from sightline_rules.fast_dataclass import fast_dataclass
 
-Rows = npt.NDArray[np.int32]
+Rows = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float32]
 Compare = Callable[[Sequence[Floats], slice], Scores]
 

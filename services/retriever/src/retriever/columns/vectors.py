@@ -26,6 +26,7 @@ _FIRST = 256
 LEAST_DEAD = 1_024
 ALIGNED = 16
 """Rows are compared in whole blocks of this many."""
+WHOLE = slice(None)
 KEPT_NUMBERS = 250_000
 """Numbers of a generation from which the nearest rows of comparisons are kept."""
 _image_id = attrgetter("image_id")
@@ -53,7 +54,8 @@ class Vectors:
         self._changes = ChangedPlaces()
         """Of the vectors of first photos."""
         self._unique: UniquePictures | None = None
-        self._kept = KeptRows()
+        self.kept = KeptRows()
+        """The nearest rows of former comparisons, where KEPT_NUMBERS are compared."""
 
     def __len__(self) -> int:
         """Return the number of rows that belong to a product."""
@@ -64,13 +66,6 @@ class Vectors:
         """The place of each row's product, as of now; NOBODY marks a dead row."""
         self._lent = True
         return self._owner[: len(self._keys)]
-
-    @property
-    def kept(self) -> KeptRows | None:
-        """The nearest rows of former comparisons; `None` while a comparison costs about as little
-        as to look them up."""
-        few = len(self._keys) * self.generation.dimension < KEPT_NUMBERS
-        return None if few else self._kept
 
     @property
     def size(self) -> int:
@@ -137,12 +132,14 @@ class Vectors:
         """Forget a product's rows."""
         self.put(place, (), {})
 
-    def compare(self, queries: Sequence[Floats], rows: slice = slice(None)) -> Scores:
+    def compare(self, queries: Sequence[Floats], rows: slice = WHOLE) -> Scores:
         """Return the similarity (Hit.similarity; more is nearer) of each row to its nearest query,
         shape (rows,)."""
-        begin, end, _ = rows.indices(len(self._keys))
+        begin, end = 0, len(self._keys)
+        if rows is not WHOLE:
+            begin, end, _ = rows.indices(end)
         first = begin // ALIGNED * ALIGNED
-        matrix = self._matrix[first : aligned(end)]
+        matrix = self._matrix[first : -(-end // ALIGNED) * ALIGNED]
         asked = np.array(queries, np.float32)
         if self.metric is VectorMetric.COSINE:
             asked /= np.sqrt(np.add.reduce(asked * asked, axis=1, keepdims=True))

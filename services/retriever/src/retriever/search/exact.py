@@ -11,8 +11,8 @@ import numpy as np
 
 from retriever.columns.arrays import Flags, Ints
 from retriever.columns.column_cache import View
-from retriever.columns.near_rows import NearRows, Rows, Scores
-from retriever.columns.vectors import Vectors
+from retriever.columns.near_rows import KeptRows, NearRows, Rows, Scores
+from retriever.columns.vectors import KEPT_NUMBERS, Vectors
 from retriever.domain.index_values import Collapse
 from retriever.domain.vectors import Floats
 from retriever.search.collapse import SPARE, Chosen, FirstVectors, choose, most_marked
@@ -111,30 +111,33 @@ class _Comparison:
     def __init__(self, vectors: Vectors, queries: Sequence[Floats]) -> None:
         """Begin without any similarity."""
         self.owners = vectors.owners
+        self.total = len(self.owners)
+        """Number of rows."""
         self._vectors, self._queries = vectors, queries
         self._scores: Scores | None = None
 
     async def nearest(self, count: int) -> tuple[Rows, Scores]:
         """Return at least `count` rows and not many more, those that are as near as the last of
         them included, as (rows, similarities), ascending rows; all rows if there are fewer."""
-        total = len(self.owners)
+        total, vectors = self.total, self._vectors
+        worth = count < total and total * vectors.generation.dimension >= KEPT_NUMBERS
+        kept = vectors.kept if worth else None
         if self._scores is None:
-            if count < total and (found := self._kept(count, total)) is not None:
+            if kept is not None and (found := self._former(kept, count, total)) is not None:
                 return found
-            self._scores = await _compare(self._vectors, self._queries, total)
+            self._scores = await _compare(vectors, self._queries, total)
         if count >= total:
-            return np.arange(total, dtype=np.int32), self._scores
+            return np.arange(total), self._scores
         floor = _floor(self._scores, count)
         (rows,) = (self._scores >= floor).nonzero()
-        near = NearRows(rows.astype(np.int32), self._scores[rows], floor, count, total)
-        if (kept := self._vectors.kept) is not None:
-            kept.keep(self._queries, near, self._vectors.size)
-        return near.rows, near.scores
+        scores = self._scores[rows]
+        if kept is not None:
+            near = NearRows(rows.astype(np.int32), scores, floor, count, total)
+            kept.keep(self._queries, near, vectors.size)
+        return rows, scores
 
-    def _kept(self, count: int, total: int) -> tuple[Rows, Scores] | None:
+    def _former(self, kept: KeptRows, count: int, total: int) -> tuple[Rows, Scores] | None:
         """Return rows by a former comparison, if there was one."""
-        if (kept := self._vectors.kept) is None:
-            return None
         numbers = self._vectors.generation.dimension * len(self._queries)
         most = min(total // WRITTEN_SHARE, INLINE_NUMBERS // numbers)
         compare = self._vectors.compare
@@ -144,7 +147,7 @@ class _Comparison:
 async def _compare(vectors: Vectors, queries: Sequence[Floats], rows: int) -> Scores:
     numbers = vectors.generation.dimension * len(queries)
     if rows * numbers <= INLINE_NUMBERS:
-        return vectors.compare(queries, slice(rows))
+        return vectors.compare(queries)
     ends = [*range(0, rows, max(1, SHARE_NUMBERS // numbers)), rows]
     shares = (asyncio.to_thread(vectors.compare, queries, slice(*each)) for each in pairwise(ends))
     return np.concatenate(await asyncio.gather(*shares))
@@ -208,7 +211,8 @@ class _Shortlist:
         nearest = np.argsort(-self._scores[copies], kind="stable")
         seen = np.ones(len(self._rows), np.bool_)
         seen[np.flatnonzero(copies)[nearest[more:]]] = False
-        self._stay(self._rows[seen], self._places[seen], self._scores[seen])
+        self._rows, self._places = self._rows[seen], self._places[seen]
+        self._scores = self._scores[seen]
 
     async def nearest(self, wanted: int, *, by_family: bool) -> _Near:
         """Return all rows that are at least as near as the best row of the `wanted`-th group.
@@ -217,25 +221,21 @@ class _Shortlist:
         """
         while True:
             groups, names, group = self._grouped(by_family=by_family)
-            if names >= wanted or self._whole:
+            if names >= wanted or self._count >= self._comparison.total:
                 break
             await self._widen(wanted)
         scores = best = self._scores
         if group is not None:
             best = np.full(names, -np.inf, np.float32)
             np.maximum.at(best, group, scores)
-        rows, everything = self._rows, names <= wanted and self._whole
+        whole = self._count >= self._comparison.total
+        rows, everything = self._rows, names <= wanted and whole
         if not everything:
             near = scores >= best[best.argpartition(-wanted)[-wanted]]
             rows, groups, scores = rows[near], groups[near], scores[near]
             group = None if group is None else group[near]
         firsts = ~np.zeros(len(rows), np.bool_) if group is None else scores == best[group]
         return _Near(rows, scores, groups, firsts, everything)
-
-    @property
-    def _whole(self) -> bool:
-        """Whether every row was examined."""
-        return self._count >= len(self._comparison.owners)
 
     def _grouped(self, *, by_family: bool) -> tuple[Ints, int, Ints | None]:
         """Return the group of each row, their number, and the number of each row's group from 0;
@@ -260,10 +260,8 @@ class _Shortlist:
         if len(self._pictures):
             known = np.isin(self._view.table.image_hash[places], self._pictures)
             passing &= ~known | np.isin(rows, self._rows)
-        self._stay(rows[passing], places[passing], scores[passing])
-
-    def _stay(self, rows: Rows, places: Ints, scores: Scores) -> None:
-        self._rows, self._places, self._scores = rows, places, scores
+        self._rows, self._places = rows[passing], places[passing]
+        self._scores = scores[passing]
 
 
 def _floor(scores: Scores, count: int) -> np.float32:
