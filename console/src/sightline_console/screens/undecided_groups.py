@@ -15,7 +15,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from sightline_client import SightlineClient
 from sightline_client.cli.language import later
@@ -23,6 +23,7 @@ from sightline_client.errors import NotFound, PermissionDenied, Unimplemented
 from sightline_client.values.catalog import DistinctPair, ProductOrder
 from sightline_client.values.products import Product
 
+A = TypeVar("A")
 SHOWN = 24
 """Maximum number of groups on the page: the next follow as these are decided."""
 MOST_READ = 1_000
@@ -82,7 +83,7 @@ async def shown(groups: Groups, left: Set[str]) -> Sequence[UndecidedGroup]:
 
 async def _without_photo(client: SightlineClient) -> Groups:
     listed = client.list_products(without_photo_only=True, order=ProductOrder.NEWEST)
-    async with aclosing(_newest(listed)) as newest:
+    async with aclosing(_first(listed, MOST_READ)) as newest:
         async for each in newest:
             if not each.images:  # a suite of an earlier release lists all products
                 yield UndecidedGroup([each])
@@ -90,24 +91,25 @@ async def _without_photo(client: SightlineClient) -> Groups:
 
 async def _doubted(client: SightlineClient) -> Groups:
     listed = client.list_products(doubted_only=True, order=ProductOrder.NEWEST)
-    async with aclosing(_newest(listed)) as newest:
+    async with aclosing(_first(listed, MOST_READ)) as newest:
         async for each in newest:
             if each.category_doubt is not None:
                 yield UndecidedGroup([each])
 
 
-async def _newest(listed: AsyncIterator[Product]) -> AsyncGenerator[Product, None]:
+async def _first(listed: AsyncIterator[A], most: int) -> AsyncGenerator[A, None]:
+    """Yield the first entries of a list, at most so many."""
     count = 0
-    async for product in listed:
-        yield product
+    async for each in listed:
+        yield each
         count += 1
-        if count == MOST_READ:
+        if count == most:
             return
 
 
 async def _alike(client: SightlineClient) -> Groups:
     """Ask for an answer of the newest products: it collapses those of the same picture."""
-    listed = _newest(client.list_products(order=ProductOrder.NEWEST))
+    listed = _first(client.list_products(order=ProductOrder.NEWEST), MOST_READ)
     newest = {each.product_id: each async for each in listed if each.images}
     if len(newest) < 2:
         return
@@ -150,21 +152,12 @@ def _undecided(products: Sequence[Product], different: Mapping[str, Set[str]]) -
     return [first, *others][:MOST_ALIKE]
 
 
-async def _pairs(listed: AsyncIterator[DistinctPair]) -> AsyncGenerator[DistinctPair, None]:
-    count = 0
-    async for pair in listed:
-        yield pair
-        count += 1
-        if count == MOST_PAIRS:
-            return
-
-
 async def _different_ones(client: SightlineClient) -> Mapping[str, Set[str]]:
     """Return by product those that it was decided to differ from; none where the user may not
     decide, or the suite is of an earlier release."""
     found: dict[str, set[str]] = defaultdict(set)
     with suppress(PermissionDenied, Unimplemented):
-        async for pair in _pairs(client.list_distinct_products()):
+        async for pair in _first(client.list_distinct_products(), MOST_PAIRS):
             found[pair.product_id].add(pair.other_product_id)
             found[pair.other_product_id].add(pair.product_id)
     return found
@@ -172,7 +165,7 @@ async def _different_ones(client: SightlineClient) -> Mapping[str, Set[str]]:
 
 async def _different(client: SightlineClient) -> Groups:
     """Yield the newest pairs that were decided to be different."""
-    pairs = [each async for each in _pairs(client.list_distinct_products())]
+    pairs = [each async for each in _first(client.list_distinct_products(), MOST_PAIRS)]
     pairs.sort(key=lambda each: each.create_time or _NEVER)
     newest = pairs[: -SHOWN - 1 : -1]
     for group in await asyncio.gather(*(_group_of(client, each) for each in newest)):

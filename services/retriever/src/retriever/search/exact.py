@@ -192,11 +192,11 @@ class _Shortlist:
         self._count = 0
         """Number of rows examined; further rows may be as near as the last of them."""
         self._rows: Rows = np.zeros(0, np.int32)
-        """Those of them that pass."""
+        """Examined rows that pass the filter."""
         self._places: Ints = np.zeros(0, np.int64)
-        """Their products' places."""
+        """Place of the product of each."""
         self._scores: Scores = np.zeros(0, np.float32)
-        """Their similarities."""
+        """Similarity of each."""
 
     def pass_over_pictures(self, staying: Ints, more: int = 0) -> None:
         """Skip further rows of products with the picture of a better remaining one, and examine
